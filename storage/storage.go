@@ -1,0 +1,121 @@
+// Package storage is the seam between transactions and replication: what a region's data looks like from above, and
+// how a set of changes enters it. raftstore implements Store; the transaction layer, the coprocessor and raw key-value
+// service use it. It holds types only.
+package storage
+
+import (
+	"context"
+	"errors"
+
+	"github.com/pingcap/kvproto/pkg/errorpb"
+	"github.com/pingcap/kvproto/pkg/metapb"
+)
+
+// CF is a column family: a key space of its own inside a region.
+type CF byte
+
+// The column families. Transactional data lives in CFLock, CFWrite and CFDefault under mce(user key); raw data in
+// CFRaw, or the family a raw request names, under the key form of its API version.
+const (
+	CFDefault CF = 'd' // mce(key) + ^start_ts -> long values
+	CFLock    CF = 'l' // mce(key) -> lock record
+	CFWrite   CF = 'w' // mce(key) + ^commit_ts -> write record
+	CFRaw     CF = 'r' // raw keys of API V1
+)
+
+// Region addresses one region as the caller knows it. Mismatches come back as *RegionError.
+type Region struct {
+	ID          uint64
+	Epoch       *metapb.RegionEpoch // nil: not checked
+	Peer        *metapb.Peer        // nil: not checked
+	Term        uint64              // 0: not checked
+	ReplicaRead bool                // any peer may serve, after a read-index round
+	StaleReadTS uint64              // > 0: any peer whose safe ts has reached it may serve
+}
+
+// Op is what a Modify does.
+type Op byte
+
+// The operations.
+const (
+	OpPut Op = iota
+	OpDelete
+	OpDeleteRange // [Key, EndKey)
+)
+
+// Modify is one change of a region's data. Keys are keys inside the family, without any engine prefix; they must lie in
+// the region's (encoded) range. The store keeps no reference to the slices after Write returns.
+type Modify struct {
+	Op     Op
+	CF     CF
+	Key    []byte
+	Value  []byte
+	EndKey []byte
+}
+
+// Store reads and writes regions. Safe for concurrent use.
+type Store interface {
+	// Snapshot returns a linearizable view of a region: everything acknowledged before the call is in it. The caller
+	// closes it. Errors: *RegionError, or the context's.
+	Snapshot(ctx context.Context, at Region) (Snapshot, error)
+	// Write replicates mods as one atomic change and returns once it is applied here. An error that is a *RegionError
+	// says that nothing was written, except ErrUndetermined and the context's error: then it may still be applied.
+	Write(ctx context.Context, at Region, mods []Modify) error
+}
+
+// Snapshot is a consistent view of one region. Not safe for concurrent use unless it says so: Get and NewIterator may
+// be called concurrently, an Iterator belongs to one goroutine.
+type Snapshot interface {
+	// Region is the region's descriptor at the time of the snapshot. Bounds are encoded keys. Read only.
+	Region() *metapb.Region
+	// Term and DataVersion (the applied index) of the view; DataVersion changes with every write.
+	Term() uint64
+	DataVersion() uint64
+	// Get returns the value of key, nil if absent (a present empty value is non-nil). The slice is the caller's.
+	Get(cf CF, key []byte) ([]byte, error)
+	// NewIterator iterates keys of cf in [Lower, Upper), clipped to the region.
+	NewIterator(opts IterOptions) (Iterator, error)
+	Close() error
+}
+
+// IterOptions bound an iterator.
+type IterOptions struct {
+	CF           CF
+	Lower, Upper []byte // nil: the region's bound
+	// MinTS skips blocks of CFWrite that hold only versions committed below it (block property); 0 reads all.
+	MinTS uint64
+	// FillCache is false for large scans that should not evict what point reads use.
+	NoFillCache bool
+	// PrefixSame: the caller only ever seeks keys with one user key per seek (uses blooms).
+	Prefix bool
+}
+
+// Iterator walks keys of one family in order. Positioning calls return Valid(). Key and Value are valid until the next
+// positioning call. After a false return, Error tells end from failure.
+type Iterator interface {
+	First() bool
+	Last() bool
+	SeekGE(key []byte) bool
+	SeekLT(key []byte) bool
+	Next() bool
+	Prev() bool
+	Valid() bool
+	Key() []byte
+	Value() []byte
+	Error() error
+	Close() error
+}
+
+// RegionError is a routing failure in the words of the wire protocol: the client refreshes its region cache and tries
+// again. See kvproto's errorpb for the variants.
+type RegionError struct{ Pb *errorpb.Error }
+
+func (e *RegionError) Error() string {
+	if e.Pb.Message != "" {
+		return "region error: " + e.Pb.Message
+	}
+	return "region error: " + e.Pb.String()
+}
+
+// ErrUndetermined is in the chain of a Write error whose outcome is not known: the proposal may still commit.
+var ErrUndetermined = errors.New("the outcome of the write is not known")
