@@ -106,3 +106,45 @@ type Error struct {
 }
 
 func (e *Error) Error() string { return e.Message }
+
+// DMLTable is one table that an UPDATE or DELETE changes.
+type DMLTable struct {
+	Table *catalog.Table
+	// First is the position of the table's first column in the query's output; all its columns follow in order, and after
+	// them, where the table has a hidden row id, that (BIGINT).
+	First int
+	// Assign are the SET items of an UPDATE, expressions over the query's whole output, in statement order.
+	Assign []Assignment
+}
+
+// Assignment sets column Column (offset in the table).
+type Assignment struct {
+	Column  int
+	Expr    *tipb.Expr
+	Default bool // SET c = DEFAULT
+}
+
+// DMLPlan is the row source of an UPDATE or DELETE.
+type DMLPlan struct {
+	Query  *Query
+	Tables []DMLTable
+}
+
+// PlanUpdate and PlanDelete plan single- and multi-table forms.
+func PlanUpdate(ctx *Context, stmt *ast.UpdateStmt) (*DMLPlan, error) { panic("contract") }
+func PlanDelete(ctx *Context, stmt *ast.DeleteStmt) (*DMLPlan, error) { panic("contract") }
+
+// BuildScalar translates an expression over the given columns to tipb (INSERT values, ON DUPLICATE KEY UPDATE, DEFAULT
+// expressions, SET). values are the offsets that VALUES(col) refers to by column name; nil forbids VALUES().
+func BuildScalar(ctx *Context, node ast.ExprNode, columns []Field, values map[string]int) (*tipb.Expr, error) {
+	panic("contract")
+}
+
+// ExplainRows renders EXPLAIN (and, where stats are not nil, EXPLAIN ANALYZE) in TiDB's shape: header and rows.
+func (q *Query) ExplainRows(analyze *RunStats) (header []string, rows [][]string) { panic("contract") }
+
+// ExplainDAG renders EXPLAIN FORMAT='dag': one JSON document (executor/dagjson) per reader.
+func (q *Query) ExplainDAG() ([]string, error) { panic("contract") }
+
+// RunStats collects what a run of the plan did: create it before Open, hand it to the Runtime's Env and readers.
+type RunStats struct{ _ int }
