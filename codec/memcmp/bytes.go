@@ -1,0 +1,79 @@
+package memcmp
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+const (
+	groupSize  = 8
+	markerFull = 0xFF
+)
+
+// EncodedLen is the length of the mce form of n bytes.
+func EncodedLen(n int) int { return (n/groupSize + 1) * (groupSize + 1) }
+
+// AppendBytes appends s as mce: s cut into groups of 8 bytes, the last padded with zeros, and after each group the
+// byte 0xFF minus its padding. A string whose length is a multiple of 8, the empty one included, ends with a group of
+// padding alone, so that no encoding is a prefix of another.
+func AppendBytes(dst, s []byte) []byte {
+	for len(s) >= groupSize {
+		dst = append(dst, s[:groupSize]...)
+		dst = append(dst, markerFull)
+		s = s[groupSize:]
+	}
+	var last [groupSize + 1]byte
+	copy(last[:], s)
+	last[groupSize] = markerFull - byte(groupSize-len(s))
+	return append(dst, last[:]...)
+}
+
+// DecodeBytes reads an mce string, appends it to dst (may be nil) and returns what follows it in b.
+func DecodeBytes(b, dst []byte) (s, rest []byte, err error) {
+	for {
+		if len(b) < groupSize+1 {
+			return nil, nil, fmt.Errorf("%w: %d bytes where a group takes 9", ErrInvalid, len(b))
+		}
+		marker := b[groupSize]
+		if marker == markerFull {
+			dst = append(dst, b[:groupSize]...)
+			b = b[groupSize+1:]
+			continue
+		}
+		n, err := lastGroup(b)
+		if err != nil {
+			return nil, nil, err
+		}
+		if dst == nil {
+			dst = []byte{}
+		}
+		return append(dst, b[:n]...), b[groupSize+1:], nil
+	}
+}
+
+// SkipBytes returns what follows the mce string at the start of b, checking no more than DecodeBytes does.
+func SkipBytes(b []byte) (rest []byte, err error) {
+	for len(b) > groupSize {
+		if b[groupSize] == markerFull {
+			b = b[groupSize+1:]
+			continue
+		}
+		if _, err := lastGroup(b); err != nil {
+			return nil, err
+		}
+		return b[groupSize+1:], nil
+	}
+	return nil, fmt.Errorf("%w: %d bytes where a group takes 9", ErrInvalid, len(b))
+}
+
+// lastGroup checks a padded group and returns the number of its bytes that count.
+func lastGroup(b []byte) (int, error) {
+	n := groupSize - int(markerFull-b[groupSize])
+	if n < 0 {
+		return 0, fmt.Errorf("%w: marker byte %#x", ErrInvalid, b[groupSize])
+	}
+	if binary.BigEndian.Uint64(b)<<(8*n) != 0 {
+		return 0, fmt.Errorf("%w: padding is not zero", ErrInvalid)
+	}
+	return n, nil
+}
