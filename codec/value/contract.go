@@ -4,15 +4,7 @@ package value
 
 import (
 	"time"
-
-	"github.com/apache/arrow/go/v17/arrow/decimal256"
 )
-
-// Decimal is an exact number: Coef × 10^-Scale, at most 65 digits, Scale in [0, 30].
-type Decimal struct {
-	Coef  decimal256.Num
-	Scale int32
-}
 
 // Time is a DATE, DATETIME or TIMESTAMP in MySQL's packed form, whose order as an integer is the order in time:
 //
@@ -25,50 +17,6 @@ type Time uint64
 type Duration int64
 
 // --- the contract that other packages build on; bodies belong to the owner of this package ---
-
-// ParseDecimal reads a decimal literal with optional sign, fraction and exponent. It returns the value and whether
-// the whole input was used (false: trailing garbage, value of the valid prefix). An error is an overflow beyond 65 digits.
-func ParseDecimal(s []byte) (d Decimal, whole bool, err error) { panic("contract") }
-
-// Rescale returns d with the given scale, rounding half away from zero.
-func (d Decimal) Rescale(scale int) Decimal { panic("contract") }
-
-// FitsIn reports whether d, already at scale, has at most precision digits.
-func (d Decimal) FitsIn(precision, scale int) bool { panic("contract") }
-
-// Append formats d with exactly Scale fraction digits.
-func (d Decimal) Append(dst []byte) []byte { panic("contract") }
-
-func (d Decimal) String() string { return string(d.Append(nil)) }
-
-// Float64 is the nearest float.
-func (d Decimal) Float64() float64 { panic("contract") }
-
-// Int64 rounds to an integer; ok is false if it does not fit (v is then the nearest bound).
-func (d Decimal) Int64() (v int64, ok bool) { panic("contract") }
-
-// Uint64 rounds to an unsigned integer; ok is false if it does not fit (v is then the nearest bound).
-func (d Decimal) Uint64() (v uint64, ok bool) { panic("contract") }
-
-// DecimalFromInt64, DecimalFromUint64 give scale 0.
-func DecimalFromInt64(v int64) Decimal   { panic("contract") }
-func DecimalFromUint64(v uint64) Decimal { panic("contract") }
-
-// DecimalFromFloat64 gives the shortest decimal that reads back as v, as MySQL does.
-func DecimalFromFloat64(v float64) (Decimal, error) { panic("contract") }
-
-// Cmp compares values whatever their scales.
-func (d Decimal) Cmp(o Decimal) int { panic("contract") }
-
-// AppendDecimalBinary appends precision u8, fraction u8 and MySQL's binary form (protocol notes 8.2).
-func AppendDecimalBinary(dst []byte, d Decimal, precision, scale int) []byte { panic("contract") }
-
-// DecodeDecimalBinary reads what AppendDecimalBinary wrote and returns the rest of b.
-func DecodeDecimalBinary(b []byte) (d Decimal, rest []byte, err error) { panic("contract") }
-
-// DecodeDecimalInt64 is DecodeDecimalBinary for values of at most 18 digits, brought to the given scale, without
-// going through 256 bits: the hot path of row decoding. ok is false if the value does not fit.
-func DecodeDecimalInt64(b []byte, scale int) (v int64, n int, ok bool) { panic("contract") }
 
 // ParseTime reads a DATE/DATETIME/TIMESTAMP string leniently as MySQL does ('2024-1-2', '20240102', '2024-01-02T03:04:05.6',
 // with optional offset), rounds to fsp digits. typ is column.TypeDate, TypeDatetime or TypeTimestamp. mode carries
