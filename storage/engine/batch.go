@@ -1,0 +1,100 @@
+package engine
+
+import (
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/scree-db/scree/storage"
+)
+
+// Batch collects changes to commit them as one. Errors of a collecting call are kept and returned by Commit. A Batch
+// belongs to one goroutine. Slices passed in may be reused afterwards.
+type Batch struct {
+	e       *Engine
+	b       *pebble.Batch
+	sampled batchSamples
+	err     error
+}
+
+// NewBatch returns an empty batch. The caller closes it.
+func (e *Engine) NewBatch() *Batch { return &Batch{e: e, b: e.db.NewBatch()} }
+
+// Put sets key.
+func (b *Batch) Put(cf storage.CF, key, value []byte) {
+	op := b.b.SetDeferred(1+len(key), len(value))
+	op.Key[0] = byte(cf)
+	copy(op.Key[1:], key)
+	copy(op.Value, value)
+	b.keep(op.Finish())
+	b.sampled.add(cf, key, len(key)+len(value))
+}
+
+// Delete removes key.
+func (b *Batch) Delete(cf storage.CF, key []byte) {
+	op := b.b.DeleteDeferred(1 + len(key))
+	op.Key[0] = byte(cf)
+	copy(op.Key[1:], key)
+	b.keep(op.Finish())
+}
+
+// DeleteRange removes the keys in [start, end); nil bounds are the family's ends.
+func (b *Batch) DeleteRange(cf storage.CF, start, end []byte) {
+	lower, upper := familyBounds(cf, start, end)
+	b.keep(b.b.DeleteRange(lower, upper, nil))
+}
+
+// Apply adds the changes in order.
+func (b *Batch) Apply(mods []storage.Modify) {
+	for i := range mods {
+		switch m := &mods[i]; m.Op {
+		case storage.OpPut:
+			b.Put(m.CF, m.Key, m.Value)
+		case storage.OpDelete:
+			b.Delete(m.CF, m.Key)
+		case storage.OpDeleteRange:
+			b.DeleteRange(m.CF, m.Key, m.EndKey)
+		default:
+			b.keep(fmt.Errorf("unknown operation %d", m.Op))
+		}
+	}
+}
+
+// Len is the size of the batch in bytes.
+func (b *Batch) Len() int { return b.b.Len() }
+
+// Count is the number of changes in the batch.
+func (b *Batch) Count() int { return int(b.b.Count()) }
+
+// Reset empties the batch, keeping its memory.
+func (b *Batch) Reset() {
+	b.b.Reset()
+	b.sampled.reset()
+	b.err = nil
+}
+
+// Commit makes the changes visible, all or none. With sync it returns once they are durable, too; without a write-ahead
+// log there is nothing to sync. After an error the batch was not applied.
+func (b *Batch) Commit(sync bool) error {
+	if b.err != nil {
+		return fmt.Errorf("batch: %w", b.err)
+	}
+	o := pebble.NoSync
+	if sync && !b.e.disableWAL {
+		o = pebble.Sync
+	}
+	if err := b.b.Commit(o); err != nil {
+		return fmt.Errorf("commit batch: %w", err)
+	}
+	b.e.unflushed.add(&b.sampled)
+	return nil
+}
+
+// Close releases the batch.
+func (b *Batch) Close() error { return b.b.Close() }
+
+func (b *Batch) keep(err error) {
+	if b.err == nil {
+		b.err = err
+	}
+}

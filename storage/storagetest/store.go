@@ -1,0 +1,127 @@
+// Package storagetest has a storage.Store for tests: one region, which covers every key, on a storage engine in memory.
+// Writes are applied at once.
+package storagetest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/pingcap/kvproto/pkg/errorpb"
+	"github.com/pingcap/kvproto/pkg/kvrpcpb"
+	"github.com/pingcap/kvproto/pkg/metapb"
+
+	"github.com/scree-db/scree/storage"
+	"github.com/scree-db/scree/storage/engine"
+)
+
+// RegionID, PeerID, StoreID and Term describe the region.
+const (
+	RegionID = 1
+	PeerID   = 2
+	StoreID  = 3
+	Term     = 5
+)
+
+// Store is the region. Safe for concurrent use.
+type Store struct {
+	Engine *engine.Engine
+
+	// BeforeWrite, if set, runs before each write and may refuse it. It is called without locks held.
+	BeforeWrite func(mods []storage.Modify) error
+
+	mu      sync.Mutex
+	version uint64
+}
+
+var _ storage.Store = (*Store)(nil)
+
+// New returns an empty store that lives as long as the test.
+func New(t testing.TB) *Store {
+	t.Helper()
+	e, err := engine.Open("store", engine.Options{FS: vfs.NewMem()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &Store{Engine: e}
+}
+
+// Region returns the region's descriptor.
+func Region() *metapb.Region {
+	return &metapb.Region{
+		Id:          RegionID,
+		RegionEpoch: &metapb.RegionEpoch{ConfVer: 1, Version: 1},
+		Peers:       []*metapb.Peer{{Id: PeerID, StoreId: StoreID}},
+	}
+}
+
+// Context returns the request context of a client that knows the region.
+func Context() *kvrpcpb.Context {
+	r := Region()
+	return &kvrpcpb.Context{RegionId: r.Id, RegionEpoch: r.RegionEpoch, Peer: r.Peers[0]}
+}
+
+// Snapshot implements storage.Store.
+func (s *Store) Snapshot(ctx context.Context, at storage.Region) (storage.Snapshot, error) {
+	if err := check(ctx, at); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &snapshot{s.Engine.NewSnapshot(), s.version}, nil
+}
+
+// Write implements storage.Store.
+func (s *Store) Write(ctx context.Context, at storage.Region, mods []storage.Modify) error {
+	if err := check(ctx, at); err != nil {
+		return err
+	}
+	if s.BeforeWrite != nil {
+		if err := s.BeforeWrite(mods); err != nil {
+			return err
+		}
+	}
+	b := s.Engine.NewBatch()
+	defer b.Close()
+	b.Apply(mods)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.version++
+	return b.Commit(false)
+}
+
+func check(ctx context.Context, at storage.Region) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	r := Region()
+	if at.ID != RegionID {
+		return &storage.RegionError{Pb: &errorpb.Error{
+			Message:        fmt.Sprintf("region %d not found", at.ID),
+			RegionNotFound: &errorpb.RegionNotFound{RegionId: at.ID},
+		}}
+	}
+	if at.Epoch != nil && at.Epoch.Version != r.RegionEpoch.Version {
+		return &storage.RegionError{Pb: &errorpb.Error{
+			Message:       "epoch does not match",
+			EpochNotMatch: &errorpb.EpochNotMatch{CurrentRegions: []*metapb.Region{r}},
+		}}
+	}
+	return nil
+}
+
+type snapshot struct {
+	*engine.Snapshot
+	version uint64
+}
+
+func (s *snapshot) Region() *metapb.Region { return Region() }
+func (s *snapshot) Term() uint64           { return Term }
+func (s *snapshot) DataVersion() uint64    { return s.version }
