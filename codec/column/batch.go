@@ -47,3 +47,16 @@ func NullBits(a arrow.Array) []byte {
 
 // IsValid reports whether row i is not NULL in a bitmap from NullBits.
 func IsValid(bits []byte, i int) bool { return bits == nil || bitutil.BitIsSet(bits, i) }
+
+// Size is the memory of b's columns in bytes.
+func Size(b Batch) int64 {
+	var n int64
+	for _, c := range b.Cols {
+		for _, buf := range c.Data().Buffers() {
+			if buf != nil {
+				n += int64(buf.Len())
+			}
+		}
+	}
+	return n
+}

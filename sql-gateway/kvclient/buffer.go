@@ -1,0 +1,170 @@
+package kvclient
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"sort"
+
+	"github.com/pingcap/kvproto/pkg/kvrpcpb"
+)
+
+// buffer holds the writes of a transaction: entries in the order of first use of their key, a map to find them, and a
+// log of what they replaced so that later writes can be undone. The key order is made when somebody asks for it.
+type buffer struct {
+	entries []entry
+	index   map[string]int32
+	undo    []undo
+	bytes   int
+	sorted  []int32 // entry numbers by key; stale when shorter than entries
+}
+
+type entry struct {
+	key, val []byte
+	op       kvrpcpb.Op // Put, Del, Insert, CheckNotExists; undoneOp: not there
+}
+
+// undo restores an entry to what it was.
+type undo struct {
+	entry int32
+	val   []byte
+	op    kvrpcpb.Op
+}
+
+// absent marks an entry that was undone, or never set.
+const absent kvrpcpb.Op = -1
+
+// exists reports whether a reader sees a value.
+func (e *entry) exists() bool { return e.op == kvrpcpb.Op_Put || e.op == kvrpcpb.Op_Insert }
+
+func (b *buffer) get(key []byte) *entry {
+	i, ok := b.index[string(key)]
+	if !ok || b.entries[i].op == absent {
+		return nil
+	}
+	return &b.entries[i]
+}
+
+func (b *buffer) set(key, val []byte, op kvrpcpb.Op) {
+	i, ok := b.index[string(key)]
+	if !ok {
+		if b.index == nil {
+			b.index = make(map[string]int32)
+		}
+		i = int32(len(b.entries))
+		b.entries = append(b.entries, entry{key: key, op: absent})
+		b.index[string(key)] = i
+		b.bytes += len(key)
+	}
+	e := &b.entries[i]
+	b.undo = append(b.undo, undo{i, e.val, e.op})
+	b.bytes += len(val) - len(e.val)
+	e.val, e.op = val, op
+}
+
+// rollbackTo undoes all writes since the undo log had length sp.
+func (b *buffer) rollbackTo(sp int) {
+	for ; len(b.undo) > sp; b.undo = b.undo[:len(b.undo)-1] {
+		u := b.undo[len(b.undo)-1]
+		e := &b.entries[u.entry]
+		b.bytes += len(u.val) - len(e.val)
+		e.val, e.op = u.val, u.op
+	}
+}
+
+// order returns the entry numbers by key.
+func (b *buffer) order() []int32 {
+	if len(b.sorted) == len(b.entries) {
+		return b.sorted
+	}
+	for i := len(b.sorted); i < len(b.entries); i++ {
+		b.sorted = append(b.sorted, int32(i))
+	}
+	slices.SortFunc(b.sorted, func(x, y int32) int { return bytes.Compare(b.entries[x].key, b.entries[y].key) })
+	return b.sorted
+}
+
+// within returns the entries in r by key.
+func (b *buffer) within(r KeyRange) []int32 {
+	o := b.order()
+	from := sort.Search(len(o), func(i int) bool { return bytes.Compare(b.entries[o[i]].key, r.Start) >= 0 })
+	to := len(o)
+	if len(r.End) > 0 {
+		to = sort.Search(len(o), func(i int) bool { return bytes.Compare(b.entries[o[i]].key, r.End) >= 0 })
+	}
+	return o[from:max(from, to)]
+}
+
+// mutations lists what Commit has to write, by key.
+func (b *buffer) mutations() []*kvrpcpb.Mutation {
+	all := make([]kvrpcpb.Mutation, 0, len(b.entries))
+	for _, i := range b.order() {
+		if e := &b.entries[i]; e.op != absent {
+			all = append(all, kvrpcpb.Mutation{Op: e.op, Key: e.key, Value: e.val})
+		}
+	}
+	out := make([]*kvrpcpb.Mutation, len(all))
+	for i := range all {
+		out[i] = &all[i]
+	}
+	return out
+}
+
+// merged walks a snapshot's pairs with the buffer's entries laid over them. The buffer must not change meanwhile.
+type merged struct {
+	b       *buffer
+	own     []int32 // in walking order
+	under   Iterator
+	reverse bool
+
+	key, val []byte // the snapshot's next pair
+	have     bool
+	loaded   bool
+}
+
+func (t *Txn) newMerged(ctx context.Context, r KeyRange, reverse bool) Iterator {
+	under := t.snap.Scan(ctx, r, reverse)
+	own := slices.Clone(t.buf.within(r))
+	if len(own) == 0 {
+		return under
+	}
+	if reverse {
+		slices.Reverse(own)
+	}
+	return &merged{b: &t.buf, own: own, under: under, reverse: reverse}
+}
+
+func (m *merged) Close() { m.under.Close() }
+
+func (m *merged) Next() (key, val []byte, ok bool, err error) {
+	for {
+		if !m.loaded {
+			if m.key, m.val, m.have, err = m.under.Next(); err != nil {
+				return nil, nil, false, err
+			}
+			m.loaded = true
+		}
+		if len(m.own) == 0 {
+			m.loaded = false
+			return m.key, m.val, m.have, nil
+		}
+		e := &m.b.entries[m.own[0]]
+		if m.have {
+			c := bytes.Compare(m.key, e.key)
+			if m.reverse {
+				c = -c
+			}
+			if c < 0 {
+				m.loaded = false
+				return m.key, m.val, true, nil
+			}
+			if c == 0 && e.op != absent {
+				m.loaded = false // overwritten
+			}
+		}
+		m.own = m.own[1:]
+		if e.exists() {
+			return e.key, e.val, true, nil
+		}
+	}
+}

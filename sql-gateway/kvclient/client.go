@@ -1,0 +1,126 @@
+package kvclient
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"time"
+)
+
+// Options tune a Client; the zero value is right for most.
+type Options struct {
+	// TxnBytesMax bounds the keys and values one transaction buffers (default 1 GiB).
+	TxnBytesMax int
+	// Concurrency is the number of region requests that one operation has in flight (default: twice the cores, at least 4).
+	Concurrency int
+	// ReadBudget and WriteBudget bound the time an operation spends in back-off (defaults 20 s and 40 s).
+	ReadBudget, WriteBudget time.Duration
+	// Sleep and Rand (uniform in [0, 1)) are time and chance; the simulation passes its own.
+	Sleep  func(ctx context.Context, d time.Duration) error
+	Rand   func() float64
+	Logger *slog.Logger
+}
+
+func (o *Options) fill() {
+	setDefault(&o.TxnBytesMax, 1<<30)
+	setDefault(&o.Concurrency, max(4, 2*runtime.GOMAXPROCS(0)))
+	setDefault(&o.ReadBudget, 20*time.Second)
+	setDefault(&o.WriteBudget, 40*time.Second)
+	if o.Sleep == nil {
+		o.Sleep = timerSleep
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Float64
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+}
+
+func setDefault[T int | time.Duration](v *T, d T) {
+	if *v <= 0 {
+		*v = d
+	}
+}
+
+// Client is shared by all sessions of a gateway. Safe for concurrent use.
+type Client struct {
+	opts      Options
+	placement Placement
+	stores    *stores
+	regions   *regionCache
+	resolver  *resolver
+
+	// background runs secondary commits, roll-backs of failed prewrites and heartbeats; Close ends and awaits it.
+	background sync.WaitGroup
+	ctx        context.Context
+	cancel     context.CancelCauseFunc
+}
+
+// New makes a client.
+func New(p Placement, d Dialer, opts Options) *Client {
+	opts.fill()
+	c := &Client{opts: opts, placement: p, stores: &stores{placement: p, dialer: d, byID: map[uint64]Store{}}}
+	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	c.regions = newRegionCache(p)
+	c.resolver = newResolver(c)
+	return c
+}
+
+// closeGrace is how long Close lets secondary commits finish: locks they leave behind are resolved by later readers.
+const closeGrace = 5 * time.Second
+
+// Close waits for commits under way and stops background work.
+func (c *Client) Close() error {
+	done := make(chan struct{})
+	go func() { c.background.Wait(); close(done) }()
+	grace, stop := context.WithTimeout(context.Background(), closeGrace)
+	defer stop()
+	select {
+	case <-done:
+	case <-grace.Done():
+	}
+	c.cancel(errClosed)
+	<-done
+	return nil
+}
+
+// spawn runs f in the background, under a context that ends with the client.
+func (c *Client) spawn(f func(ctx context.Context)) {
+	c.background.Add(1)
+	go func() {
+		defer c.background.Done()
+		f(c.ctx)
+	}()
+}
+
+// TS returns a new timestamp.
+func (c *Client) TS(ctx context.Context) (uint64, error) {
+	bo := newBackoff(&c.opts, c.opts.ReadBudget)
+	for {
+		ts, err := c.placement.TS(ctx)
+		if err == nil || ctx.Err() != nil {
+			return ts, err
+		}
+		if err := bo.wait(ctx, backoffPD, err); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// Begin starts an optimistic transaction.
+func (c *Client) Begin(ctx context.Context) (*Txn, error) {
+	ts, err := c.TS(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Txn{c: c, snap: c.Snapshot(ts)}, nil
+}
+
+// Snapshot reads at ts. math.MaxUint64 is "latest" and allowed for single keys only.
+func (c *Client) Snapshot(ts uint64) *Snapshot { return &Snapshot{c: c, ts: ts} }
+
+// physicalMillis is the wall-clock part of a timestamp.
+func physicalMillis(ts uint64) int64 { return int64(ts >> 18) }

@@ -1,0 +1,88 @@
+package kvclient
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/pingcap/kvproto/pkg/kvrpcpb"
+)
+
+// WriteConflictError says that another transaction committed a key of this one after it started. Running the
+// transaction again may succeed.
+type WriteConflictError struct{ Conflict *kvrpcpb.WriteConflict }
+
+func (e *WriteConflictError) Error() string {
+	c := e.Conflict
+	return fmt.Sprintf("Write conflict, txnStartTS=%d, conflictStartTS=%d, conflictCommitTS=%d, key=%x, reason=%s [try again later]",
+		c.GetStartTs(), c.GetConflictTs(), c.GetConflictCommitTs(), c.GetKey(), c.GetReason())
+}
+
+// KeyExistsError says that a key given to Insert exists.
+type KeyExistsError struct{ Key []byte }
+
+func (e *KeyExistsError) Error() string { return fmt.Sprintf("key %x exists", e.Key) }
+
+// UndeterminedError says that the commit point was sent and its outcome is not known: the transaction may or may not be
+// committed.
+type UndeterminedError struct{ Cause error }
+
+func (e *UndeterminedError) Error() string {
+	return "the outcome of the transaction is not known: " + e.Cause.Error()
+}
+
+func (e *UndeterminedError) Unwrap() error { return e.Cause }
+
+// TxnTooLargeError says that the buffer would exceed Options.TxnBytesMax.
+type TxnTooLargeError struct{ Bytes, Max int }
+
+func (e *TxnTooLargeError) Error() string {
+	return fmt.Sprintf("transaction is too large: %d bytes, at most %d", e.Bytes, e.Max)
+}
+
+// RegionUnavailableError says that no replica of a region could be used before the back-off budget was spent.
+type RegionUnavailableError struct {
+	Key   []byte
+	Cause error
+}
+
+func (e *RegionUnavailableError) Error() string {
+	return fmt.Sprintf("region of key %x is unavailable: %v", e.Key, e.Cause)
+}
+
+func (e *RegionUnavailableError) Unwrap() error { return e.Cause }
+
+// LockTimeoutError says that another transaction's lock did not go away before the back-off budget was spent.
+type LockTimeoutError struct{ Lock *kvrpcpb.LockInfo }
+
+func (e *LockTimeoutError) Error() string {
+	return fmt.Sprintf("key %x is locked by transaction %d and was not released in time", e.Lock.GetKey(), e.Lock.GetLockVersion())
+}
+
+// ErrRolledBack says that the transaction was rolled back by another, which found its locks expired.
+var ErrRolledBack = errors.New("the transaction was rolled back by another because its locks had expired; try again")
+
+// ErrEmptyValue is returned for a Set with an empty value, which the store could not tell from a deleted key.
+var ErrEmptyValue = errors.New("empty values are not allowed")
+
+// errClosed ends background work.
+var errClosed = errors.New("the client is closed")
+
+// keyError turns a store's KeyError, other than a lock, into a typed error.
+func keyError(e *kvrpcpb.KeyError) error {
+	switch {
+	case e.GetConflict() != nil:
+		return &WriteConflictError{Conflict: e.Conflict}
+	case e.GetAlreadyExist() != nil:
+		return &KeyExistsError{Key: e.AlreadyExist.Key}
+	case e.GetTxnLockNotFound() != nil, e.GetTxnNotFound() != nil:
+		return ErrRolledBack
+	case e.GetAssertionFailed() != nil:
+		return fmt.Errorf("assertion failed on key %x: %s", e.AssertionFailed.Key, e.AssertionFailed.Assertion)
+	case e.GetAbort() != "":
+		return fmt.Errorf("transaction aborted: %s", e.Abort)
+	case e.GetRetryable() != "":
+		return fmt.Errorf("transaction failed, try again: %s", e.Retryable)
+	default:
+		return fmt.Errorf("store refused the key: %s", e.String())
+	}
+}

@@ -1,0 +1,88 @@
+package kvclient
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/pingcap/kvproto/pkg/coprocessor"
+	"github.com/pingcap/kvproto/pkg/kvrpcpb"
+	"github.com/pingcap/kvproto/pkg/metapb"
+
+	"github.com/scree-db/scree/executor"
+)
+
+// Store is one storage node as the client calls it: tikvpb's unary methods, by direct call in the same process or over
+// gRPC to another. Safe for concurrent use.
+type Store interface {
+	KvGet(context.Context, *kvrpcpb.GetRequest) (*kvrpcpb.GetResponse, error)
+	KvBatchGet(context.Context, *kvrpcpb.BatchGetRequest) (*kvrpcpb.BatchGetResponse, error)
+	KvScan(context.Context, *kvrpcpb.ScanRequest) (*kvrpcpb.ScanResponse, error)
+	KvPrewrite(context.Context, *kvrpcpb.PrewriteRequest) (*kvrpcpb.PrewriteResponse, error)
+	KvCommit(context.Context, *kvrpcpb.CommitRequest) (*kvrpcpb.CommitResponse, error)
+	KvBatchRollback(context.Context, *kvrpcpb.BatchRollbackRequest) (*kvrpcpb.BatchRollbackResponse, error)
+	KvTxnHeartBeat(context.Context, *kvrpcpb.TxnHeartBeatRequest) (*kvrpcpb.TxnHeartBeatResponse, error)
+	KvCheckTxnStatus(context.Context, *kvrpcpb.CheckTxnStatusRequest) (*kvrpcpb.CheckTxnStatusResponse, error)
+	KvCheckSecondaryLocks(context.Context, *kvrpcpb.CheckSecondaryLocksRequest) (*kvrpcpb.CheckSecondaryLocksResponse, error)
+	KvResolveLock(context.Context, *kvrpcpb.ResolveLockRequest) (*kvrpcpb.ResolveLockResponse, error)
+	KvScanLock(context.Context, *kvrpcpb.ScanLockRequest) (*kvrpcpb.ScanLockResponse, error)
+	KvDeleteRange(context.Context, *kvrpcpb.DeleteRangeRequest) (*kvrpcpb.DeleteRangeResponse, error)
+	SplitRegion(context.Context, *kvrpcpb.SplitRegionRequest) (*kvrpcpb.SplitRegionResponse, error)
+	Coprocessor(context.Context, *coprocessor.Request) (*coprocessor.Response, error)
+	// Query runs a DAG request and hands each batch to sink, which may use it until it returns (column.Compact keeps
+	// it). The response carries region_error, locked or other_error, and in data a tipb.SelectResponse without chunks
+	// (error, warnings, execution summaries). Region errors and locks are reported before the first batch. An error
+	// from sink stops the query and is returned.
+	Query(ctx context.Context, req *coprocessor.Request, sink func(executor.Batch) error) (*coprocessor.Response, error)
+}
+
+// Placement is what the client asks of the placement driver.
+type Placement interface {
+	// TS returns a new timestamp.
+	TS(ctx context.Context) (uint64, error)
+	// Region finds the region of an encoded key, with its leader (nil if unknown). A nil region means: not known now.
+	Region(ctx context.Context, encodedKey []byte) (*metapb.Region, *metapb.Peer, error)
+	// Store finds a store by id.
+	Store(ctx context.Context, id uint64) (*metapb.Store, error)
+}
+
+// Dialer connects to a store. The client caches what it returns by address; closing connections is the dialer's business.
+type Dialer interface {
+	Dial(ctx context.Context, addr string) (Store, error)
+}
+
+// stores caches connections by store id.
+type stores struct {
+	placement Placement
+	dialer    Dialer
+
+	mu   sync.RWMutex
+	byID map[uint64]Store
+}
+
+func (s *stores) get(ctx context.Context, id uint64) (Store, error) {
+	s.mu.RLock()
+	st := s.byID[id]
+	s.mu.RUnlock()
+	if st != nil {
+		return st, nil
+	}
+	meta, err := s.placement.Store(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("find store %d: %w", id, err)
+	}
+	if st, err = s.dialer.Dial(ctx, meta.GetAddress()); err != nil {
+		return nil, fmt.Errorf("dial store %d at %s: %w", id, meta.GetAddress(), err)
+	}
+	s.mu.Lock()
+	s.byID[id] = st
+	s.mu.Unlock()
+	return st, nil
+}
+
+// forget makes the next use of a store look up its address again.
+func (s *stores) forget(id uint64) {
+	s.mu.Lock()
+	delete(s.byID, id)
+	s.mu.Unlock()
+}

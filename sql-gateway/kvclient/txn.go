@@ -1,0 +1,135 @@
+package kvclient
+
+import (
+	"context"
+
+	"github.com/pingcap/kvproto/pkg/kvrpcpb"
+)
+
+// Txn is an optimistic transaction: reads see its snapshot and its own writes, which stay in memory until Commit. One
+// goroutine, except that its Snapshot may be read concurrently.
+type Txn struct {
+	c    *Client
+	snap *Snapshot
+	buf  buffer
+}
+
+// StartTS identifies the transaction and is the timestamp it reads at.
+func (t *Txn) StartTS() uint64 { return t.snap.ts }
+
+// Snapshot reads without the transaction's own writes.
+func (t *Txn) Snapshot() *Snapshot { return t.snap }
+
+// Get returns nil if the key does not exist.
+func (t *Txn) Get(ctx context.Context, key []byte) ([]byte, error) {
+	if e := t.buf.get(key); e != nil {
+		if e.exists() {
+			return e.val, nil
+		}
+		return nil, nil
+	}
+	return t.snap.Get(ctx, key)
+}
+
+// BatchGet returns the existing ones of keys.
+func (t *Txn) BatchGet(ctx context.Context, keys [][]byte) (map[string][]byte, error) {
+	own := map[string][]byte{}
+	var under [][]byte
+	for _, k := range keys {
+		switch e := t.buf.get(k); {
+		case e == nil:
+			under = append(under, k)
+		case e.exists():
+			own[string(k)] = e.val
+		}
+	}
+	if len(under) == 0 {
+		return own, nil
+	}
+	out, err := t.snap.BatchGet(ctx, under)
+	if err != nil {
+		return nil, err
+	}
+	for k, v := range own {
+		out[k] = v
+	}
+	return out, nil
+}
+
+// Scan iterates r forward, or backward from its end. The transaction must not write while the iterator is in use.
+func (t *Txn) Scan(ctx context.Context, r KeyRange, reverse bool) Iterator {
+	return t.newMerged(ctx, r, reverse)
+}
+
+// Set writes key. Neither slice is copied; the caller leaves them alone.
+func (t *Txn) Set(key, val []byte) error {
+	if len(val) == 0 {
+		return ErrEmptyValue
+	}
+	op := kvrpcpb.Op_Put
+	if e := t.buf.get(key); e != nil && (e.op == kvrpcpb.Op_Insert || e.op == kvrpcpb.Op_CheckNotExists) {
+		op = kvrpcpb.Op_Insert // the store still has to see that it was free before
+	}
+	return t.write(key, val, op)
+}
+
+// Insert is Set of a key that must not exist: *KeyExistsError at once if this transaction set it, at Commit if the
+// store has it.
+func (t *Txn) Insert(key, val []byte) error {
+	if len(val) == 0 {
+		return ErrEmptyValue
+	}
+	op := kvrpcpb.Op_Insert
+	if e := t.buf.get(key); e != nil {
+		if e.exists() {
+			return &KeyExistsError{Key: key}
+		}
+		if e.op == kvrpcpb.Op_Del {
+			op = kvrpcpb.Op_Put // deleted here: nothing left to check
+		}
+	}
+	return t.write(key, val, op)
+}
+
+// Delete removes key.
+func (t *Txn) Delete(key []byte) error {
+	op := kvrpcpb.Op_Del
+	if e := t.buf.get(key); e != nil && (e.op == kvrpcpb.Op_Insert || e.op == kvrpcpb.Op_CheckNotExists) {
+		op = kvrpcpb.Op_CheckNotExists
+	}
+	return t.write(key, nil, op)
+}
+
+func (t *Txn) write(key, val []byte, op kvrpcpb.Op) error {
+	if size := t.buf.bytes + len(key) + len(val); size > t.c.opts.TxnBytesMax {
+		return &TxnTooLargeError{Bytes: size, Max: t.c.opts.TxnBytesMax}
+	}
+	t.buf.set(key, val, op)
+	return nil
+}
+
+// HasWrites reports whether the buffer has a write in r: then a scan has to go through Scan, not through a pushed DAG.
+func (t *Txn) HasWrites(r KeyRange) bool {
+	if len(t.buf.entries) == 0 {
+		return false
+	}
+	for _, i := range t.buf.within(r) {
+		if t.buf.entries[i].op != absent {
+			return true
+		}
+	}
+	return false
+}
+
+// Savepoint marks the present state of the buffer for RollbackTo.
+func (t *Txn) Savepoint() int { return len(t.buf.undo) }
+
+// RollbackTo undoes all writes since the savepoint.
+func (t *Txn) RollbackTo(savepoint int) { t.buf.rollbackTo(savepoint) }
+
+// Len is the number of keys in the buffer, Bytes their size with values.
+func (t *Txn) Len() int   { return len(t.buf.entries) }
+func (t *Txn) Bytes() int { return t.buf.bytes }
+
+// Rollback drops the buffer. Nothing has been sent before Commit, so there is nothing to undo elsewhere.
+func (t *Txn) Rollback() { t.buf = buffer{} }
