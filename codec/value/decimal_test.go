@@ -50,7 +50,7 @@ func TestParseDecimal(t *testing.T) {
 // anyDecimal draws decimals of all sizes, small ones as often as wide ones.
 func anyDecimal(maxDigits int) *rapid.Generator[string] {
 	return rapid.Custom(func(t *rapid.T) string {
-		digits := rapid.StringMatching(`[0-9]{1,` + itoa(maxDigits) + `}`).Draw(t, "digits")
+		digits := rapid.StringMatching(`[0-9]{1,`+itoa(maxDigits)+`}`).Draw(t, "digits")
 		scale := rapid.IntRange(0, min(len(digits), maxScale)).Draw(t, "scale")
 		s := digits[:len(digits)-scale]
 		if s == "" {
