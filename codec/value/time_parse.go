@@ -175,7 +175,7 @@ func (tf *timeFields) scanClock(s []byte, i int) int {
 		if i < len(s) && isDigit(s[i]) { // hhmmss without separators
 			continue
 		}
-		if i+1 >= len(s) || !isPunct(s[i]) || s[i] == '+' || s[i] == '-' || s[i] == '.' || !isDigit(s[i+1]) {
+		if i+1 >= len(s) || !isPunct(s[i]) || s[i] == '+' || s[i] == '-' || !isDigit(s[i+1]) {
 			return i
 		}
 		i++
