@@ -1,0 +1,91 @@
+package expr
+
+import (
+	"maps"
+	"strings"
+	"sync"
+
+	"github.com/pingcap/tipb/go-tipb"
+)
+
+// function describes how a signature is evaluated: exactly one of row, bind and build is set. See the package comment.
+type function struct {
+	// spec has one letter per argument, then ':' and the result's: i integer, r real, d decimal, s string, t time,
+	// u duration, j JSON, x anything. '*' after a letter repeats it any number of times (also zero).
+	spec  string
+	row   rowFn
+	bind  func(f *frame) (kernel, error)
+	build func(call *callSite) (node, error)
+
+	nulls    bool // sees rows where arguments are NULL
+	total    bool // neither fails nor warns whatever the bits: may be run on any row
+	volatile bool // not to be folded
+}
+
+// functions is one family's table.
+type functions map[tipb.ScalarFuncSig]function
+
+// registry maps every known signature to its function.
+var registry = sync.OnceValue(func() map[tipb.ScalarFuncSig]*function {
+	all := functions{}
+	for _, family := range []functions{
+		compareFunctions(), inFunctions(), arithFunctions(), logicFunctions(), controlFunctions(),
+	} {
+		maps.Copy(all, family)
+	}
+	out := make(map[tipb.ScalarFuncSig]*function, len(all))
+	for sig, f := range all {
+		out[sig] = &f
+	}
+	return out
+})
+
+// etype is the way a value is computed with, as a letter of function.spec.
+type etype byte
+
+const (
+	etInt      etype = 'i'
+	etReal     etype = 'r'
+	etDecimal  etype = 'd'
+	etString   etype = 's'
+	etTime     etype = 't'
+	etDuration etype = 'u'
+	etJSON     etype = 'j'
+	etAny      etype = 'x' // of an argument that the function itself looks at
+)
+
+// letter is the type of argument k of n; ok is false where the spec has no such argument.
+func (f *function) letter(k, n int) (_ etype, ok bool) {
+	args, _, _ := strings.Cut(f.spec, ":")
+	fixed, repeated, variadic := strings.Cut(args, "*")
+	if !variadic {
+		if k >= len(args) || n != len(args) {
+			return 0, false
+		}
+		return etype(args[k]), true
+	}
+	// "ss*" is one s and then any number more; letters after the star stand at the end.
+	head, last := fixed[:len(fixed)-1], fixed[len(fixed)-1]
+	switch {
+	case n < len(head)+len(repeated):
+		return 0, false
+	case k < len(head):
+		return etype(head[k]), true
+	case k >= n-len(repeated):
+		return etype(repeated[k-(n-len(repeated))]), true
+	default:
+		return etype(last), true
+	}
+}
+
+func (f *function) result() etype { return etype(f.spec[len(f.spec)-1]) }
+
+// accepts reports whether the spec admits n arguments.
+func (f *function) accepts(n int) bool {
+	if n == 0 {
+		args, _, _ := strings.Cut(f.spec, ":")
+		return args == "" || len(args) == 2 && args[1] == '*'
+	}
+	_, ok := f.letter(0, n)
+	return ok
+}
