@@ -1,0 +1,98 @@
+package mvcc
+
+import (
+	"github.com/pingcap/kvproto/pkg/kvrpcpb"
+
+	"github.com/scree-db/scree/storage"
+)
+
+// lockScan runs beside a scan of CFWrite and stops at the locks that matter to the reader. Nearly always there are none,
+// and the scan learns it from one seek.
+type lockScan struct {
+	it   storage.Iterator // nil: locks are not looked at
+	opts *ReadOptions
+
+	// At a lock that matters: pending is true, encoded is its key, and either blocked is the error or lock is to be read
+	// through. encoded and lock alias the iterator.
+	pending bool
+	encoded []byte
+	lock    Lock
+	blocked error
+
+	seen    int // locks met, also those ignored
+	userKey []byte
+}
+
+func newLockScan(snap storage.Snapshot, lower, upper []byte, o *ReadOptions) (lockScan, error) {
+	s := lockScan{opts: o}
+	if o.Isolation == kvrpcpb.IsolationLevel_RC {
+		return s, nil
+	}
+	it, err := snap.NewIterator(storage.IterOptions{CF: storage.CFLock, Lower: lower, Upper: upper})
+	if err != nil {
+		return s, err
+	}
+	s.it = it
+	return s, nil
+}
+
+// first finds the first lock that matters in scan order.
+func (s *lockScan) first() error {
+	if s.it == nil {
+		return nil
+	}
+	if s.opts.Desc {
+		return s.settle(s.it.Last())
+	}
+	return s.settle(s.it.First())
+}
+
+// next goes on to the next lock that matters.
+func (s *lockScan) next() error { return s.settle(s.step()) }
+
+func (s *lockScan) step() bool {
+	if s.opts.Desc {
+		return s.it.Prev()
+	}
+	return s.it.Next()
+}
+
+// settle moves from the current lock to one that matters.
+func (s *lockScan) settle(valid bool) error {
+	for s.pending = false; valid; valid = s.step() {
+		matters, err := s.look()
+		if err != nil {
+			return err
+		}
+		if matters {
+			s.pending = true
+			return nil
+		}
+	}
+	return s.it.Error()
+}
+
+func (s *lockScan) look() (matters bool, err error) {
+	s.seen++
+	s.encoded = s.it.Key()
+	if s.userKey, err = DecodeKey(s.userKey[:0], s.encoded); err != nil {
+		return false, err
+	}
+	record := s.it.Value()
+	if err := s.it.Error(); err != nil {
+		return false, err
+	}
+	if s.lock, err = ParseLock(record); err != nil {
+		return false, err
+	}
+	accessed, blocked := s.opts.check(&s.lock, s.userKey)
+	s.blocked = blocked
+	return accessed || blocked != nil, nil
+}
+
+func (s *lockScan) close() error {
+	if s.it == nil {
+		return nil
+	}
+	return s.it.Close()
+}
