@@ -1,0 +1,63 @@
+# Scree: `make` lists the targets.
+GO       ?= go
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT   ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+LDFLAGS   = -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+PKGS      = ./...
+FUZZTIME ?= 20s
+
+export CGO_ENABLED ?= 0
+
+.DEFAULT_GOAL := help
+.PHONY: help build release run dev fmt lint test race check bench fuzz audit clean tools slt tpch
+
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/scree
+	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/scree ./cmd/scree
+
+release: ## build bin/scree without symbols, for shipping
+	$(GO) build -trimpath -ldflags "-s -w $(LDFLAGS)" -o bin/scree ./cmd/scree
+
+run: build ## build, then start a cluster with TPC-H sample data
+	./bin/scree playground --load tpch:0.01
+
+dev: fmt lint test ## what to run before a commit
+
+fmt: ## format the code
+	gofmt -w $(shell git ls-files '*.go')
+
+lint: ## formatting, vet, import floors
+	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
+	$(GO) vet $(PKGS)
+	$(GO) test -run 'Floors|Reserved' ./tests
+
+test: ## all tests
+	$(GO) test $(PKGS)
+
+race: ## tests of concurrent packages under the race detector (needs cgo)
+	CGO_ENABLED=1 $(GO) test -race ./storage/... ./raftstore/... ./server/... ./sql-gateway/... ./coprocessor/...
+
+check: lint test ## what CI runs
+
+bench: build tools ## benchmarks; docs/performance.md has figures of a named machine
+	$(GO) test -run '^$$' -bench . -benchtime 1s ./codec/... ./executor/... ./storage/... ./raftstore/... ./coprocessor/...
+	tests/bench/run.sh
+
+fuzz: ## each fuzz target for FUZZTIME
+	@for pkg in $$($(GO) list $(PKGS)); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+			echo "$$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+		done; done
+
+tools: ## build bin/go-tpc, the load generator of tests and benchmarks
+	cd tools && $(GO) build -o ../bin/go-tpc github.com/pingcap/go-tpc/cmd/go-tpc
+
+audit: ## known vulnerabilities, and the licences of what is linked in
+	cd tools && $(GO) build -o ../bin/govulncheck golang.org/x/vuln/cmd/govulncheck
+	./bin/govulncheck $(PKGS)
+	$(GO) run ./tests/licences ./cmd/scree
+
+clean: ## remove what was built
+	rm -rf bin
