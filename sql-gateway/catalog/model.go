@@ -1,4 +1,3 @@
-// Package catalog knows databases, tables, views and indexes, keeps them in the cluster's meta key space, and changes them.
 package catalog
 
 import (
@@ -36,6 +35,9 @@ type Table struct {
 	// Virtual tables (information_schema ...) have no keys; their rows come from the session.
 	Virtual bool  `json:"-"`
 	Created int64 `json:"created"` // unix seconds
+	// SchemaTS is the timestamp from which on the table may be read in its present form: a new index has no entries for
+	// older snapshots.
+	SchemaTS uint64 `json:"schema_ts"`
 }
 
 // View is the definition of a view.
