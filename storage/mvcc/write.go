@@ -152,3 +152,6 @@ func (t WriteType) Op() kvrpcpb.Op {
 		return kvrpcpb.Op_Lock
 	}
 }
+
+// Exists tells whether the record, the newest that changes data, leaves the key with a value.
+func (w *Write) Exists() bool { return w.Type == WritePut && !w.collected(TSMax) }

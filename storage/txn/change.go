@@ -1,0 +1,122 @@
+package txn
+
+import (
+	"slices"
+
+	"github.com/scree-db/scree/storage"
+	"github.com/scree-db/scree/storage/mvcc"
+)
+
+// The changes of a command. Keys are encoded and must not change until the write is done. Other bytes are collected in one arena that grows: slices handed out before stay
+// where they are.
+
+func (c *command) reserve(changes, size int) {
+	c.mods = make([]storage.Modify, 0, changes)
+	c.arena = make([]byte, 0, size)
+}
+
+// since returns what was appended to the arena from position start on.
+func (c *command) since(start int) []byte { return c.arena[start:len(c.arena):len(c.arena)] }
+
+func (c *command) versionKey(key []byte, ts uint64) []byte {
+	start := len(c.arena)
+	c.arena = mvcc.AppendVersion(c.arena, key, ts)
+	return c.since(start)
+}
+
+func (c *command) put(cf storage.CF, key, val []byte) {
+	c.mods = append(c.mods, storage.Modify{Op: storage.OpPut, CF: cf, Key: key, Value: val})
+}
+
+func (c *command) delete(cf storage.CF, key []byte) {
+	c.mods = append(c.mods, storage.Modify{Op: storage.OpDelete, CF: cf, Key: key})
+}
+
+func (c *command) putLock(key []byte, l *mvcc.Lock) {
+	start := len(c.arena)
+	c.arena = l.Append(c.arena)
+	c.put(storage.CFLock, key, c.since(start))
+}
+
+func (c *command) deleteLock(key []byte) { c.delete(storage.CFLock, key) }
+
+func (c *command) putWrite(key []byte, commitTS uint64, w *mvcc.Write) {
+	start := len(c.arena)
+	c.arena = w.Append(c.arena)
+	record := c.since(start)
+	c.put(storage.CFWrite, c.versionKey(key, commitTS), record)
+}
+
+func (c *command) deleteWrite(key []byte, commitTS uint64) {
+	c.delete(storage.CFWrite, c.versionKey(key, commitTS))
+}
+
+func (c *command) putValue(key []byte, startTS uint64, val []byte) {
+	c.put(storage.CFDefault, c.versionKey(key, startTS), val)
+}
+
+// dropValue deletes the long value that a lock stands for.
+func (c *command) dropValue(key []byte, l *mvcc.Lock) {
+	if l.Type == mvcc.LockPut && l.ShortValue == nil {
+		c.delete(storage.CFDefault, c.versionKey(key, l.StartTS))
+	}
+}
+
+// commitLock turns a lock of the transaction into its write record.
+func (c *command) commitLock(key []byte, l *mvcc.Lock, commitTS uint64) {
+	c.deleteLock(key)
+	if t, ok := l.Type.WriteType(); ok {
+		c.putWrite(key, commitTS, &mvcc.Write{
+			Type: t, StartTS: l.StartTS, ShortValue: l.ShortValue, TxnSource: l.TxnSource,
+			Overlapped: slices.Contains(l.RollbackTS, commitTS),
+		})
+	}
+}
+
+// rollbackLock removes a lock of the transaction and leaves a rollback record.
+func (c *command) rollbackLock(key []byte, l *mvcc.Lock, protected bool) error {
+	o, err := c.reader.Outcome(key, l.StartTS)
+	if err != nil {
+		return err
+	}
+	c.dropValue(key, l)
+	c.deleteLock(key)
+	return c.markRolledBack(key, l.StartTS, protected, o, nil)
+}
+
+// markRolledBack leaves the trace of a rollback, which keeps a late prewrite from succeeding. holder is the lock of
+// another transaction on the key, if any.
+//
+// The record has the place of a commit with commit_ts = start_ts. If another transaction has committed there, its
+// record is marked instead; if one might yet, its lock takes note. Of a row of rollbacks only the last is kept, unless
+// protected: prewrite refuses to write below any record.
+func (c *command) markRolledBack(key []byte, startTS uint64, protected bool, o mvcc.Outcome, holder *mvcc.Lock) error {
+	if holder != nil && startTS > holder.StartTS && !slices.Contains(holder.RollbackTS, startTS) {
+		noted := *holder
+		noted.RollbackTS = append(slices.Clone(holder.RollbackTS), startTS)
+		c.putLock(key, &noted)
+	}
+	if o.InTheWay {
+		w := o.Record.Write
+		w.Overlapped = true
+		c.putWrite(key, startTS, &w)
+		return nil
+	}
+	if !protected {
+		if err := c.collapseRollback(key, startTS); err != nil {
+			return err
+		}
+	}
+	w := mvcc.NewRollback(startTS, protected)
+	c.putWrite(key, startTS, &w)
+	return nil
+}
+
+// collapseRollback deletes the record below startTS if it is an unprotected rollback.
+func (c *command) collapseRollback(key []byte, startTS uint64) error {
+	v, ok, err := c.reader.Newest(key, startTS)
+	if ok && v.Type == mvcc.WriteRollback && !v.Protected() {
+		c.deleteWrite(key, v.CommitTS)
+	}
+	return err
+}

@@ -1,0 +1,153 @@
+package txn
+
+import (
+	"bytes"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/scree-db/scree/storage/mvcc"
+)
+
+// Concurrency keeps transactions that choose their own commit timestamp (async commit and one-phase commit) from
+// committing below a read that did not see them. A store has one, shared by everything that reads or writes.
+//
+//   - A reader raises max_ts to its timestamp, then looks at the in-memory locks, then takes its snapshot.
+//   - A writer publishes in-memory locks and, in the same critical section, takes a minimal commit timestamp above max_ts.
+//     It removes them once its write is applied.
+//
+// Either the reader comes first, and the writer commits above it; or the writer's lock is there for the reader to see,
+// first in memory, then in the snapshot. The order of the reader's steps matters: with the snapshot taken first, a
+// write could be applied and its lock removed in between.
+//
+// max_ts counts only what was read here. A new leader must raise it above all reads of its predecessor, to a fresh
+// timestamp, before it accepts such writes: SetSynced tells for which leader terms this was done.
+type Concurrency struct {
+	maxTS  atomic.Uint64
+	guards atomic.Int64 // len(table), for readers to see without the mutex that there is nothing
+
+	mu     sync.RWMutex
+	table  map[*guard]struct{}
+	synced map[uint64]uint64 // region id -> term
+}
+
+// guard is the in-memory locks of one command: keys ascending, locks alike but for the key. Immutable once published.
+type guard struct {
+	keys [][]byte // user keys
+	lock mvcc.Lock
+}
+
+// NewConcurrency returns an empty table.
+func NewConcurrency() *Concurrency {
+	return &Concurrency{table: make(map[*guard]struct{}), synced: make(map[uint64]uint64)}
+}
+
+// MaxTS returns the highest timestamp read.
+func (c *Concurrency) MaxTS() uint64 { return c.maxTS.Load() }
+
+// UpdateMaxTS raises the highest timestamp read. mvcc.TSMax, which means "the latest", is no timestamp and ignored.
+func (c *Concurrency) UpdateMaxTS(ts uint64) {
+	if ts == mvcc.TSMax {
+		return
+	}
+	for {
+		old := c.maxTS.Load()
+		if ts <= old || c.maxTS.CompareAndSwap(old, ts) {
+			return
+		}
+	}
+}
+
+// SetSynced tells that max_ts is right for the region's leader of this term.
+func (c *Concurrency) SetSynced(regionID, term uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.synced[regionID] = max(c.synced[regionID], term)
+}
+
+// Synced tells whether SetSynced was called for this term of the region.
+func (c *Concurrency) Synced(regionID, term uint64) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.synced[regionID] == term && term != 0
+}
+
+// Forget drops what is kept of a region that has left the store.
+func (c *Concurrency) Forget(regionID uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.synced, regionID)
+}
+
+// ReadCheck announces a read at ts of the user keys in [start, end) and looks at in-memory locks in the way:
+// *mvcc.LockedError. An empty end is no bound. Call it before taking the snapshot to read.
+func (c *Concurrency) ReadCheck(ts uint64, start, end []byte, bypass []uint64) error {
+	return c.check(ts, bypass, func(g *guard) []byte { return g.firstIn(start, end) })
+}
+
+// ReadCheckKeys is ReadCheck for single keys.
+func (c *Concurrency) ReadCheckKeys(ts uint64, keys [][]byte, bypass []uint64) error {
+	return c.check(ts, bypass, func(g *guard) []byte {
+		for _, k := range keys {
+			if g.has(k) {
+				return k
+			}
+		}
+		return nil
+	})
+}
+
+// check looks for a guard that blocks reads at ts and has a key that is read.
+func (c *Concurrency) check(ts uint64, bypass []uint64, find func(*guard) []byte) error {
+	c.UpdateMaxTS(ts)
+	if c.guards.Load() == 0 {
+		return nil
+	}
+	o := mvcc.ReadOptions{TS: ts, BypassLocks: bypass}
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for g := range c.table {
+		// Whether a lock blocks depends on its transaction alone: the exception for primary keys is for locks that are
+		// not of the kinds found here.
+		if o.Check(&g.lock, nil) == nil {
+			continue
+		}
+		if key := find(g); key != nil {
+			return o.Check(&g.lock, key)
+		}
+	}
+	return nil
+}
+
+// publish enters the locks of a command and returns them with MinCommitTS set: above max_ts and floor. keys are
+// ascending and, like lock, must not change until withdraw.
+func (c *Concurrency) publish(keys [][]byte, lock mvcc.Lock, floor uint64) *guard {
+	g := &guard{keys: keys, lock: lock}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.guards.Add(1) // before max_ts is read: a reader that saw zero has raised it already
+	g.lock.MinCommitTS = max(c.MaxTS(), floor) + 1
+	c.table[g] = struct{}{}
+	return g
+}
+
+// withdraw removes the locks of a command whose write is applied or was refused.
+func (c *Concurrency) withdraw(g *guard) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.table, g)
+	c.guards.Add(-1)
+}
+
+func (g *guard) firstIn(start, end []byte) []byte {
+	i, _ := slices.BinarySearchFunc(g.keys, start, bytes.Compare)
+	if i < len(g.keys) && (len(end) == 0 || bytes.Compare(g.keys[i], end) < 0) {
+		return g.keys[i]
+	}
+	return nil
+}
+
+func (g *guard) has(key []byte) bool {
+	_, ok := slices.BinarySearchFunc(g.keys, key, bytes.Compare)
+	return ok
+}

@@ -1,0 +1,188 @@
+package txn
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/pingcap/kvproto/pkg/errorpb"
+	"github.com/pingcap/kvproto/pkg/kvrpcpb"
+
+	"github.com/scree-db/scree/storage"
+	"github.com/scree-db/scree/storage/mvcc"
+)
+
+// ManagerOptions configure a Manager. Zero values stand for the defaults named.
+type ManagerOptions struct {
+	// LockWait is how long a pessimistic lock request waits that leaves it to the store, one second by default.
+	LockWait time.Duration
+	// After returns a channel that receives when the duration has passed, time.After by default.
+	After func(time.Duration) <-chan time.Time
+	// Logger is slog.Default() by default.
+	Logger *slog.Logger
+}
+
+// Manager runs transactional commands. Safe for concurrent use.
+type Manager struct {
+	store   storage.Store
+	conc    *Concurrency
+	latches *latches
+	waits   *lockWaits
+	opts    ManagerOptions
+}
+
+// NewManager returns a manager on store. All users of the store share c.
+func NewManager(store storage.Store, c *Concurrency, o ManagerOptions) *Manager {
+	if o.LockWait == 0 {
+		o.LockWait = time.Second
+	}
+	if o.After == nil {
+		o.After = time.After
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return &Manager{store: store, conc: c, latches: newLatches(), waits: newLockWaits(), opts: o}
+}
+
+// RegionOf returns the region a request is meant for.
+func RegionOf(ctx *kvrpcpb.Context) storage.Region {
+	return storage.Region{
+		ID:          ctx.GetRegionId(),
+		Epoch:       ctx.GetRegionEpoch(),
+		Peer:        ctx.GetPeer(),
+		Term:        ctx.GetTerm(),
+		ReplicaRead: ctx.GetReplicaRead(),
+	}
+}
+
+// command is the run of one writing request: what it sees, and the changes it asks for.
+type command struct {
+	m      *Manager
+	snap   storage.Snapshot
+	reader *mvcc.Reader
+	at     storage.Region
+	mods   []storage.Modify
+	arena  []byte // keys and values of mods
+	guard  *guard // in-memory locks, to be withdrawn once mods are applied
+}
+
+// sortedKeysMin is the number of keys from which on one walk over them beats looking each up.
+const sortedKeysMin = 8
+
+// write runs build under the latches of keys (user keys, ascending, not empty) and writes the changes it collects. An
+// error of build is returned as it is, and nothing is written.
+func (m *Manager) write(ctx context.Context, pb *kvrpcpb.Context, keys [][]byte, build func(c *command) error) error {
+	set := newLatchSet(keys)
+	if err := m.latches.acquire(ctx, set); err != nil {
+		return err
+	}
+	c, err := m.begin(ctx, pb, keys)
+	if err == nil {
+		err = join(build(c), c.endReads())
+	}
+	if err != nil || len(c.mods) == 0 {
+		m.end(c, set)
+		return err
+	}
+	return m.apply(ctx, c, set)
+}
+
+// begin takes the snapshot of a command.
+func (m *Manager) begin(ctx context.Context, pb *kvrpcpb.Context, keys [][]byte) (*command, error) {
+	c := &command{m: m, at: RegionOf(pb)}
+	c.at.ReplicaRead = false
+	var err error
+	if c.snap, err = m.store.Snapshot(ctx, c.at); err != nil {
+		return c, err
+	}
+	// What was checked on this snapshot holds for a write under the same leader and the same bounds only.
+	c.at.Term, c.at.Epoch = c.snap.Term(), c.snap.Region().GetRegionEpoch()
+	first, last := mvcc.EncodeKey(keys[0]), mvcc.EncodeKey(keys[len(keys)-1])
+	if err = join(inRegion(c.snap, keys[0], first), inRegion(c.snap, keys[len(keys)-1], last)); err == nil {
+		c.reader, err = newReader(c.snap, first, last, len(keys))
+	}
+	if err != nil {
+		return c, join(err, c.snap.Close())
+	}
+	return c, nil
+}
+
+func newReader(snap storage.Snapshot, first, last []byte, n int) (*mvcc.Reader, error) {
+	if n < sortedKeysMin {
+		return mvcc.NewReader(snap)
+	}
+	return mvcc.NewSortedReader(snap, first, last)
+}
+
+func (c *command) endReads() error { return join(c.reader.Close(), c.snap.Close()) }
+
+// apply writes the changes. Latches and in-memory locks stay until the store knows what became of the write, also if
+// the caller goes before: a write applied behind the back of a later command on the same keys would undo its checks. That
+// is why the store gets a context that does not end; it ends writes itself when it loses the region's leadership.
+func (m *Manager) apply(ctx context.Context, c *command, set latchSet) error {
+	done := make(chan error, 1)
+	go func() {
+		err := m.store.Write(context.WithoutCancel(ctx), c.at, c.mods)
+		m.end(c, set)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", storage.ErrUndetermined, ctx.Err())
+	}
+}
+
+func (m *Manager) end(c *command, set latchSet) {
+	if c.guard != nil {
+		m.conc.withdraw(c.guard)
+	}
+	m.latches.release(set)
+}
+
+// inRegion checks a key against the bounds of a snapshot.
+func inRegion(snap storage.Snapshot, userKey, encoded []byte) error {
+	r := snap.Region()
+	if bytes.Compare(encoded, r.StartKey) >= 0 && (len(r.EndKey) == 0 || bytes.Compare(encoded, r.EndKey) < 0) {
+		return nil
+	}
+	return &storage.RegionError{Pb: &errorpb.Error{
+		Message: fmt.Sprintf("key %x is not in region %d", userKey, r.Id),
+		KeyNotInRegion: &errorpb.KeyNotInRegion{
+			Key: encoded, RegionId: r.Id, StartKey: r.StartKey, EndKey: r.EndKey,
+		},
+	}}
+}
+
+// sortedKeys returns the keys in ascending order, without duplicates.
+func sortedKeys(keys [][]byte) [][]byte {
+	sorted := slices.Clone(keys)
+	slices.SortFunc(sorted, bytes.Compare)
+	return slices.CompactFunc(sorted, bytes.Equal)
+}
+
+// keyError splits an error into what the response carries and what the method returns.
+func keyError(err error) (*kvrpcpb.KeyError, error) {
+	if pb, ok := mvcc.KeyError(err); ok {
+		return pb, nil
+	}
+	return nil, err
+}
+
+// join keeps a single error as it is, for callers that look at its type.
+func join(err, second error) error {
+	switch {
+	case second == nil:
+		return err
+	case err == nil:
+		return second
+	default:
+		return errors.Join(err, second)
+	}
+}

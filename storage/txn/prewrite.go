@@ -1,0 +1,296 @@
+package txn
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/pingcap/kvproto/pkg/errorpb"
+	"github.com/pingcap/kvproto/pkg/kvrpcpb"
+
+	"github.com/scree-db/scree/codec/memcmp"
+	"github.com/scree-db/scree/storage"
+	"github.com/scree-db/scree/storage/mvcc"
+)
+
+// prewrite is the state of one Prewrite. First all keys are checked, then, if nothing is in the way, all are written.
+//
+// What is written depends on how the transaction commits:
+//
+//   - two-phase: locks;
+//   - async commit: locks that say so, with the minimal commit timestamp chosen here, the primary's with the list of
+//     secondaries;
+//   - one-phase: write records right away, at the commit timestamp chosen here.
+//
+// The latter two need in-memory locks while the write is under way; see Concurrency. Where they cannot be had, because the
+// timestamp would pass the client's limit or an earlier try left other locks, two-phase locks are written
+// and the zero timestamps in the response tell the client.
+type prewrite struct {
+	req  *kvrpcpb.PrewriteRequest
+	keys []prewriteKey // ascending
+
+	locked    []*kvrpcpb.KeyError // by other transactions
+	assertion error               // of the first failed assertion: reported if nothing else is
+
+	committedTS uint64 // the request is a repetition, the transaction is committed already
+	heldMinTS   uint64 // highest min_commit_ts of locks that an earlier request wrote
+	heldAsync   bool   // one of them is for async commit
+	heldPlain   bool   // one of them is not
+
+	minCommitTS, onePCTS uint64 // of the response
+}
+
+// prewriteKey is one mutation and what was found on its key.
+type prewriteKey struct {
+	*kvrpcpb.Mutation
+	encoded       []byte
+	action        kvrpcpb.PrewriteRequest_PessimisticAction
+	wantForUpdate uint64 // constraint on the pessimistic lock's for_update_ts; 0: none
+
+	held      bool       // prewritten by an earlier request
+	own       *mvcc.Lock // the transaction's pessimistic lock
+	rollbacks []uint64   // of other transactions, newer than this one
+}
+
+// Prewrite serves KvPrewrite.
+func (m *Manager) Prewrite(ctx context.Context, req *kvrpcpb.PrewriteRequest) (*kvrpcpb.PrewriteResponse, error) {
+	if len(req.Mutations) == 0 {
+		return &kvrpcpb.PrewriteResponse{}, nil
+	}
+	p, err := newPrewrite(req)
+	if err == nil {
+		err = m.write(ctx, req.Context, p.userKeys(), p.run)
+	}
+	failed, err := keyError(err)
+	if err != nil {
+		return nil, err
+	}
+	resp := &kvrpcpb.PrewriteResponse{Errors: p.locked}
+	if failed != nil {
+		resp.Errors = []*kvrpcpb.KeyError{failed}
+	}
+	if len(resp.Errors) == 0 {
+		resp.MinCommitTs, resp.OnePcCommitTs = p.minCommitTS, p.onePCTS
+		m.wakeLocked(p)
+	}
+	return resp, nil
+}
+
+func newPrewrite(req *kvrpcpb.PrewriteRequest) (*prewrite, error) {
+	p := &prewrite{req: req, keys: make([]prewriteKey, len(req.Mutations))}
+	if n := len(req.PessimisticActions); n > 0 && n != len(p.keys) {
+		return p, &mvcc.AbortError{Reason: "prewrite: as many pessimistic actions as mutations are needed"}
+	}
+	size := 0
+	for _, mu := range req.Mutations {
+		size += memcmp.EncodedLen(len(mu.GetKey()))
+	}
+	encoded := make([]byte, 0, size)
+	for i, mu := range req.Mutations {
+		k := &p.keys[i]
+		k.Mutation = mu
+		start := len(encoded)
+		encoded = mvcc.AppendKey(encoded, mu.Key)
+		k.encoded = encoded[start:len(encoded):len(encoded)]
+		if len(req.PessimisticActions) > 0 {
+			k.action = req.PessimisticActions[i]
+		}
+		if err := supported(mu.Op); err != nil {
+			return p, err
+		}
+	}
+	for _, c := range req.ForUpdateTsConstraints {
+		if int(c.Index) >= len(p.keys) {
+			return p, &mvcc.AbortError{Reason: "prewrite: constraint on a mutation that is not there"}
+		}
+		p.keys[c.Index].wantForUpdate = c.ExpectedForUpdateTs
+	}
+	slices.SortStableFunc(p.keys, func(a, b prewriteKey) int { return bytes.Compare(a.Key, b.Key) })
+	return p, nil
+}
+
+func supported(op kvrpcpb.Op) error {
+	switch op {
+	case kvrpcpb.Op_Put, kvrpcpb.Op_Del, kvrpcpb.Op_Lock, kvrpcpb.Op_Insert, kvrpcpb.Op_CheckNotExists:
+		return nil
+	}
+	return &mvcc.AbortError{Reason: fmt.Sprintf("prewrite: mutation %s is not supported", op)}
+}
+
+func (p *prewrite) userKeys() [][]byte {
+	keys := make([][]byte, len(p.keys))
+	for i := range p.keys {
+		keys[i] = p.keys[i].Key
+	}
+	return keys
+}
+
+func (p *prewrite) pessimistic() bool { return p.req.ForUpdateTs > 0 }
+
+// run checks and writes.
+func (p *prewrite) run(c *command) error {
+	if p.choosesTS() && !c.m.conc.Synced(c.at.ID, c.at.Term) {
+		return &storage.RegionError{Pb: &errorpb.Error{
+			Message:               "max_ts is not known yet",
+			MaxTimestampNotSynced: &errorpb.MaxTimestampNotSynced{},
+		}}
+	}
+	for i := range p.keys {
+		if err := p.check(c, &p.keys[i]); err != nil {
+			return err
+		}
+		if p.committedTS > 0 {
+			p.answerCommitted()
+			return nil
+		}
+	}
+	if len(p.locked) > 0 {
+		return nil
+	}
+	if p.assertion != nil {
+		return p.assertion
+	}
+	p.write(c)
+	return nil
+}
+
+func (p *prewrite) choosesTS() bool { return p.req.UseAsyncCommit || p.req.TryOnePc }
+
+func (p *prewrite) answerCommitted() {
+	p.locked = nil
+	switch {
+	case p.req.TryOnePc:
+		p.onePCTS = p.committedTS
+	case p.req.UseAsyncCommit:
+		p.minCommitTS = p.committedTS
+	}
+}
+
+// write collects the changes, with the locks of the kind that can be had.
+func (p *prewrite) write(c *command) {
+	onePC := p.req.TryOnePc && !p.heldAsync && !p.heldPlain
+	async := p.req.UseAsyncCommit && !p.heldPlain
+	if onePC || async {
+		if !p.publish(c, onePC) {
+			onePC, async = false, false
+		}
+	}
+	p.reserve(c)
+	for i := range p.keys {
+		k := &p.keys[i]
+		switch {
+		case k.held || k.Op == kvrpcpb.Op_CheckNotExists:
+		case onePC:
+			p.commitAtOnce(c, k)
+		default:
+			p.lock(c, k, async)
+		}
+	}
+	switch {
+	case onePC:
+		p.onePCTS = c.guard.lock.MinCommitTS
+	case async:
+		p.minCommitTS = c.guard.lock.MinCommitTS
+	}
+}
+
+func (p *prewrite) reserve(c *command) {
+	size := 0
+	for i := range p.keys {
+		size += 2*len(p.keys[i].encoded) + len(p.keys[i].Value) + len(p.req.PrimaryLock) + 64
+	}
+	c.reserve(len(p.keys), size)
+}
+
+// publish enters the in-memory locks and so chooses the timestamp. It returns false if that passes the client's limit.
+func (p *prewrite) publish(c *command, onePC bool) bool {
+	floor := max(p.req.StartVersion, p.req.ForUpdateTs, max(p.req.MinCommitTs, p.heldMinTS, 1)-1)
+	lock := mvcc.Lock{
+		Type: mvcc.LockPut, Primary: p.req.PrimaryLock, StartTS: p.req.StartVersion, TTL: p.req.LockTtl,
+		TxnSize: p.req.TxnSize, AsyncCommit: !onePC, OnePC: onePC,
+	}
+	var keys [][]byte
+	for i := range p.keys {
+		k := &p.keys[i]
+		if k.own != nil {
+			floor = max(floor, max(k.own.MinCommitTS, 1)-1)
+		}
+		if len(k.rollbacks) > 0 {
+			floor = max(floor, slices.Max(k.rollbacks))
+		}
+		if k.Op != kvrpcpb.Op_Lock && k.Op != kvrpcpb.Op_CheckNotExists { // readers pass those
+			keys = append(keys, k.Key)
+		}
+	}
+	g := c.m.conc.publish(keys, lock, floor)
+	if p.req.MaxCommitTs != 0 && g.lock.MinCommitTS > p.req.MaxCommitTs {
+		c.m.conc.withdraw(g)
+		return false
+	}
+	c.guard = g
+	return true
+}
+
+// lock writes the lock of one key.
+func (p *prewrite) lock(c *command, k *prewriteKey, async bool) {
+	l := mvcc.Lock{
+		Type: lockType(k.Op), Primary: p.req.PrimaryLock, StartTS: p.req.StartVersion, TTL: p.req.LockTtl,
+		ForUpdateTS: p.req.ForUpdateTs, TxnSize: p.req.TxnSize, MinCommitTS: p.req.MinCommitTs,
+		RollbackTS: k.rollbacks, TxnSource: p.req.Context.GetTxnSource(),
+	}
+	if k.own != nil { // neither goes down
+		l.TTL = max(l.TTL, k.own.TTL)
+		l.MinCommitTS = max(l.MinCommitTS, k.own.MinCommitTS)
+		l.RollbackTS = append(slices.Clone(k.own.RollbackTS), l.RollbackTS...)
+	}
+	if async {
+		l.AsyncCommit = true
+		l.MinCommitTS = c.guard.lock.MinCommitTS
+		if bytes.Equal(k.Key, p.req.PrimaryLock) {
+			l.Secondaries = p.req.Secondaries
+		}
+	}
+	if l.Type == mvcc.LockPut {
+		l.ShortValue = p.value(c, k)
+	}
+	c.putLock(k.encoded, &l)
+}
+
+// commitAtOnce writes the record of one key.
+func (p *prewrite) commitAtOnce(c *command, k *prewriteKey) {
+	t, _ := lockType(k.Op).WriteType()
+	w := mvcc.Write{Type: t, StartTS: p.req.StartVersion, TxnSource: p.req.Context.GetTxnSource()}
+	ts := c.guard.lock.MinCommitTS
+	if t == mvcc.WritePut {
+		w.ShortValue = p.value(c, k)
+	}
+	if k.own != nil {
+		w.Overlapped = slices.Contains(k.own.RollbackTS, ts)
+		c.deleteLock(k.encoded)
+	}
+	c.putWrite(k.encoded, ts, &w)
+}
+
+// value returns a short value, not nil, or writes a long one and returns nil.
+func (p *prewrite) value(c *command, k *prewriteKey) []byte {
+	if len(k.Value) > mvcc.ShortValueMax {
+		c.putValue(k.encoded, p.req.StartVersion, k.Value)
+		return nil
+	}
+	if k.Value == nil {
+		return []byte{}
+	}
+	return k.Value
+}
+
+func lockType(op kvrpcpb.Op) mvcc.LockType {
+	switch op {
+	case kvrpcpb.Op_Del:
+		return mvcc.LockDelete
+	case kvrpcpb.Op_Lock:
+		return mvcc.LockLock
+	default:
+		return mvcc.LockPut
+	}
+}

@@ -1,0 +1,180 @@
+package txn
+
+import (
+	"context"
+
+	"github.com/pingcap/kvproto/pkg/kvrpcpb"
+
+	"github.com/scree-db/scree/storage"
+	"github.com/scree-db/scree/storage/mvcc"
+)
+
+// readOptions are the read options a request's context asks for.
+func readOptions(pb *kvrpcpb.Context, ts uint64) mvcc.ReadOptions {
+	return mvcc.ReadOptions{
+		TS:          ts,
+		Isolation:   pb.GetIsolationLevel(),
+		BypassLocks: pb.GetResolvedLocks(),
+		AccessLocks: pb.GetCommittedLocks(),
+		NoFillCache: pb.GetNotFillCache(),
+		ReplicaRead: pb.GetReplicaRead(),
+	}
+}
+
+// snapshotFor takes the snapshot of a read at ts after check has looked at in-memory locks. A stale read is below all of
+// them.
+func (m *Manager) snapshotFor(ctx context.Context, pb *kvrpcpb.Context, ts uint64, check func() error) (storage.Snapshot, error) {
+	at := RegionOf(pb)
+	switch {
+	case pb.GetStaleRead():
+		at.StaleReadTS = ts
+	case pb.GetIsolationLevel() != kvrpcpb.IsolationLevel_SI:
+		m.conc.UpdateMaxTS(ts)
+	default:
+		if err := check(); err != nil {
+			return nil, err
+		}
+	}
+	return m.store.Snapshot(ctx, at)
+}
+
+func (m *Manager) snapshotForKeys(ctx context.Context, pb *kvrpcpb.Context, ts uint64, keys ...[]byte) (storage.Snapshot, error) {
+	snap, err := m.snapshotFor(ctx, pb, ts, func() error {
+		return m.conc.ReadCheckKeys(ts, keys, pb.GetResolvedLocks())
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range keys {
+		if err := inRegion(snap, k, mvcc.EncodeKey(k)); err != nil {
+			return nil, join(err, snap.Close())
+		}
+	}
+	return snap, nil
+}
+
+// Get serves KvGet.
+func (m *Manager) Get(ctx context.Context, req *kvrpcpb.GetRequest) (*kvrpcpb.GetResponse, error) {
+	resp := &kvrpcpb.GetResponse{}
+	snap, err := m.snapshotForKeys(ctx, req.Context, req.Version, req.Key)
+	if err == nil {
+		var ts uint64
+		resp.Value, ts, err = mvcc.Get(snap, req.Key, readOptions(req.Context, req.Version))
+		err = join(err, snap.Close())
+		if req.NeedCommitTs {
+			resp.CommitTs = ts
+		}
+	}
+	if resp.Error, err = keyError(err); err != nil {
+		return nil, err
+	}
+	resp.NotFound = resp.Value == nil && resp.Error == nil
+	return resp, nil
+}
+
+// BatchGet serves KvBatchGet: the pairs that exist, and for locked keys a pair with the error.
+func (m *Manager) BatchGet(ctx context.Context, req *kvrpcpb.BatchGetRequest) (*kvrpcpb.BatchGetResponse, error) {
+	resp := &kvrpcpb.BatchGetResponse{}
+	snap, err := m.snapshotForKeys(ctx, req.Context, req.Version, req.Keys...)
+	if err != nil {
+		if resp.Error, err = keyError(err); err != nil {
+			return nil, err
+		}
+		resp.Pairs = []*kvrpcpb.KvPair{{Error: resp.Error}}
+		return resp, nil
+	}
+	p := mvcc.NewPointReader(snap, readOptions(req.Context, req.Version))
+	resp.Pairs, err = batchGet(p, req.Keys, req.NeedCommitTs)
+	if err := join(err, join(p.Close(), snap.Close())); err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+func batchGet(p *mvcc.PointReader, keys [][]byte, needTS bool) (pairs []*kvrpcpb.KvPair, err error) {
+	for _, k := range keys {
+		val, ts, err := p.Get(k)
+		failed, err := keyError(err)
+		if err != nil {
+			return nil, err
+		}
+		if val == nil && failed == nil {
+			continue
+		}
+		pair := &kvrpcpb.KvPair{Error: failed, Key: k, Value: val}
+		if needTS {
+			pair.CommitTs = ts
+		}
+		pairs = append(pairs, pair)
+	}
+	return pairs, nil
+}
+
+// Scan serves KvScan. The key of a reverse scan's upper bound comes first in the request.
+func (m *Manager) Scan(ctx context.Context, req *kvrpcpb.ScanRequest) (*kvrpcpb.ScanResponse, error) {
+	start, end := req.StartKey, req.EndKey
+	if req.Reverse {
+		start, end = end, start
+	}
+	resp := &kvrpcpb.ScanResponse{}
+	snap, err := m.snapshotFor(ctx, req.Context, req.Version, func() error {
+		if req.SampleStep > 0 {
+			m.conc.UpdateMaxTS(req.Version)
+			return nil
+		}
+		return m.conc.ReadCheck(req.Version, start, end, req.Context.GetResolvedLocks())
+	})
+	if err != nil {
+		if resp.Error, err = keyError(err); err != nil {
+			return nil, err
+		}
+		resp.Pairs = []*kvrpcpb.KvPair{{Error: resp.Error}}
+		return resp, nil
+	}
+	resp.Pairs, err = scan(ctx, snap, start, end, req)
+	if err := join(err, snap.Close()); err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+// scanCheckEvery is the number of keys after which a scan looks at its context.
+const scanCheckEvery = 1024
+
+func scan(ctx context.Context, snap storage.Snapshot, start, end []byte, req *kvrpcpb.ScanRequest) (pairs []*kvrpcpb.KvPair, err error) {
+	o := readOptions(req.Context, req.Version)
+	o.Desc, o.KeyOnly = req.Reverse, req.KeyOnly
+	if req.SampleStep > 0 {
+		o.Isolation = kvrpcpb.IsolationLevel_RC // samples ignore locks
+	}
+	s, err := mvcc.NewScanner(snap, start, end, o)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = join(err, s.Close()) }()
+	for n := uint32(0); len(pairs) < int(req.Limit); n++ {
+		if n%scanCheckEvery == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		key, val, ok, err := s.Next()
+		failed, err := keyError(err)
+		if err != nil || (!ok && failed == nil) {
+			return pairs, err
+		}
+		if req.SampleStep > 0 && n%req.SampleStep != 0 {
+			continue
+		}
+		pairs = append(pairs, newPair(key, val, failed))
+	}
+	return pairs, nil
+}
+
+// newPair copies what the scanner lends. The key of a failed pair is the locked one.
+func newPair(key, val []byte, failed *kvrpcpb.KeyError) *kvrpcpb.KvPair {
+	if failed != nil {
+		return &kvrpcpb.KvPair{Error: failed, Key: failed.GetLocked().GetKey()}
+	}
+	buf := make([]byte, 0, len(key)+len(val))
+	buf = append(append(buf, key...), val...)
+	return &kvrpcpb.KvPair{Key: buf[:len(key):len(key)], Value: buf[len(key):]}
+}
