@@ -157,7 +157,7 @@ func (c *Core) Bootstrap(ctx context.Context, store *metapb.Store, region *metap
 		return err
 	}
 	c.cluster = cluster
-	c.stores[store.Id] = &storeInfo{meta: store, lastHeartbeat: c.now()}
+	c.stores[store.Id] = &storeInfo{meta: store, lastHeartbeat: c.now(), heard: true}
 	c.regions.put(&regionInfo{meta: region})
 	return nil
 }

@@ -17,6 +17,8 @@ type storeInfo struct {
 	meta          *metapb.Store
 	stats         *pdpb.StoreStats
 	lastHeartbeat time.Time
+	// heard: the store has registered or spoken since this placement driver started.
+	heard bool
 }
 
 // disconnectAfter is after how long without a heartbeat a store gets no new replicas or leaders.
@@ -71,7 +73,8 @@ func (c *Core) checkStore(store *metapb.Store) error {
 		return refuse(pdpb.ErrorType_STORE_TOMBSTONE, "store is tombstone")
 	}
 	for id, other := range c.stores {
-		if id != store.Id && other.meta.State != metapb.StoreState_Tombstone && other.meta.Address == store.Address {
+		// After a restart an address belongs to nobody until its owner has spoken: stores may have changed places.
+		if id != store.Id && other.heard && other.meta.State != metapb.StoreState_Tombstone && other.meta.Address == store.Address {
 			return refuse(pdpb.ErrorType_DUPLICATED_ENTRY,
 				"duplicated store address: id %d address %s, already registered by id %d", store.Id, store.Address, id)
 		}
@@ -100,7 +103,7 @@ func (c *Core) saveStore(ctx context.Context, store *metapb.Store) error {
 		info = &storeInfo{lastHeartbeat: c.now()}
 		c.stores[store.Id] = info
 	}
-	info.meta = store
+	info.meta, info.heard = store, true
 	return nil
 }
 
@@ -199,7 +202,7 @@ func (c *Core) StoreHeartbeat(stats *pdpb.StoreStats) (*pdpb.StoreHeartbeatRespo
 	case s.meta.State == metapb.StoreState_Tombstone:
 		return nil, refuse(pdpb.ErrorType_STORE_TOMBSTONE, "store is tombstone")
 	}
-	s.stats, s.lastHeartbeat = stats, c.now()
+	s.stats, s.lastHeartbeat, s.heard = stats, c.now(), true
 	return &pdpb.StoreHeartbeatResponse{ClusterVersion: c.clusterVersionText(), State: s.meta.NodeState}, nil
 }
 
