@@ -78,11 +78,15 @@ func (f *frame) putInt(i int, x wideInt, carry bool) (ok bool) {
 }
 
 func (f *frame) intOutOfRange(i int, op string) error {
-	what := "BIGINT"
+	return outOfRange(f.intName(), "(%s %s %s)", f.a[0].intText(i), op, f.a[1].intText(i))
+}
+
+// intName is what messages call the result's type.
+func (f *frame) intName() string {
 	if f.out.kind == column.Uint64 {
-		what = "BIGINT UNSIGNED"
+		return "BIGINT UNSIGNED"
 	}
-	return outOfRange(what, "(%s %s %s)", f.a[0].intText(i), op, f.a[1].intText(i))
+	return "BIGINT"
 }
 
 // denseInts computes whole slices of signed words and returns how many overflows there were (any non-zero number).

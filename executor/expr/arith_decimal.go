@@ -17,30 +17,24 @@ func (v *vec) intText(i int) string {
 	return strconv.FormatInt(v.int(i), 10)
 }
 
-// decimalOp computes one decimal; ok is false if the result has too many digits.
-type decimalOp func(a, b value.Decimal, scale int) (value.Decimal, bool)
-
 // decimalRow is the general form of an operation, for any kinds and scales.
-func decimalRow(symbol string, op decimalOp) rowFn {
+func decimalRow(symbol string, op func(a, b value.Decimal) (value.Decimal, error)) rowFn {
 	return func(f *frame, i int) error {
 		a, b := f.a[0].dec(i), f.a[1].dec(i)
-		d, ok := op(a, b, f.out.scale)
-		if !ok || !f.out.setDec(i, d) {
+		d, err := op(a, b)
+		if err != nil || !f.out.setDec(i, d) {
 			return outOfRange("DECIMAL", "(%s %s %s)", a, symbol, b)
 		}
 		return nil
 	}
 }
 
-func plusOp(a, b value.Decimal, _ int) (value.Decimal, bool)  { return addDecimals(a, b) }
-func minusOp(a, b value.Decimal, _ int) (value.Decimal, bool) { return subDecimals(a, b) }
-
 func bindPlusDecimal(f *frame) (kernel, error) {
-	return bindAdditive(f, densePlus, add128, decimalRow("+", plusOp)), nil
+	return bindAdditive(f, densePlus, add128, decimalRow("+", value.Decimal.Add)), nil
 }
 
 func bindMinusDecimal(f *frame) (kernel, error) {
-	return bindAdditive(f, denseMinus, sub128, decimalRow("-", minusOp)), nil
+	return bindAdditive(f, denseMinus, sub128, decimalRow("-", value.Decimal.Sub)), nil
 }
 
 // decimalKinds are the physical forms of both arguments and the result.
@@ -130,7 +124,7 @@ func add128s(op func(a, b decimal128.Num) decimal128.Num, fa, fb int64) kernel {
 
 // bindTimesDecimal picks a loop where the result keeps all fraction digits of the product.
 func bindTimesDecimal(f *frame) (kernel, error) {
-	slow := eachRow(decimalRow("*", mulDecimals))
+	slow := eachRow(decimalRow("*", value.Decimal.Mul))
 	if scaleOf(f.args[0])+scaleOf(f.args[1]) != scaleOf(f.expr.FieldType) {
 		return slow, nil
 	}
@@ -192,11 +186,11 @@ func timesWide(f *frame, rows rowset) error {
 			out[i] = widen128(mul64(x, y))
 			continue
 		}
-		p, ok := mul256(a.wide(i), b.wide(i))
-		if !ok {
+		p, err := value.Decimal{Coef: a.wide(i)}.Mul(value.Decimal{Coef: b.wide(i)})
+		if err != nil {
 			return outOfRange("DECIMAL", "(%s * %s)", a.dec(i), b.dec(i))
 		}
-		out[i] = p
+		out[i] = p.Coef
 	}
 	return nil
 }
@@ -216,11 +210,11 @@ func (v *vec) word(i int) (int64, bool) {
 
 func divideDecimal(f *frame, i int) error {
 	a, b := f.a[0].dec(i), f.a[1].dec(i)
-	if isZero256(b.Coef) {
+	if b.IsZero() {
 		return f.divByZero(i)
 	}
-	d, ok := divDecimals(a, b, f.out.scale)
-	if !ok || !f.out.setDec(i, d) {
+	d, err := divide(a, b, f.out.scale)
+	if err != nil || !f.out.setDec(i, d) {
 		return outOfRange("DECIMAL", "(%s / %s)", a, b)
 	}
 	return nil
@@ -228,25 +222,22 @@ func divideDecimal(f *frame, i int) error {
 
 func modDecimal(f *frame, i int) error {
 	a, b := f.a[0].dec(i), f.a[1].dec(i)
-	if isZero256(b.Coef) {
+	if b.IsZero() {
 		return f.divByZero(i)
 	}
-	return f.putDec(i, remDecimals(a, b), true)
+	d, err := a.Mod(b)
+	return f.putDec(i, d, err == nil)
 }
 
 func intDivideDecimal(f *frame, i int) error {
 	a, b := f.a[0].dec(i), f.a[1].dec(i)
-	if isZero256(b.Coef) {
+	if b.IsZero() {
 		return f.divByZero(i)
 	}
-	q := quoDecimals(a, b)
-	x := wideInt{neg: q.Sign() < 0, abs: q.Abs(q).Uint64()}
-	if !q.IsUint64() || !f.putInt(i, x, false) {
-		what := "BIGINT"
-		if f.out.kind == column.Uint64 {
-			what = "BIGINT UNSIGNED"
-		}
-		return outOfRange(what, "(%s DIV %s)", a, b)
+	q, err := a.IntDiv(b)
+	abs, ok := q.Abs().Uint64()
+	if err != nil || !ok || !f.putInt(i, wideInt{neg: q.Sign() < 0, abs: abs}, false) {
+		return outOfRange(f.intName(), "(%s DIV %s)", a, b)
 	}
 	return nil
 }

@@ -77,6 +77,17 @@ func newCompare(s *callSite, op compareOp) (node, error) {
 	return cmp, nil
 }
 
+// negate turns the comparison into its opposite.
+func (c *compareNode) negate() bool {
+	run, err := bindCompare(&c.frame, c.op^7)
+	if err != nil {
+		return false
+	}
+	c.op, c.run = c.op^7, run
+	c.sel = bindSelect(c)
+	return true
+}
+
 // orderFn compares row i of two columns.
 type orderFn func(a, b *vec, i int) int
 
@@ -233,14 +244,16 @@ func cmp256(a, b decimal256.Num) int {
 
 // collator is the collation that a function works by: the one its result type names, as TiDB sends it; where that is
 // empty, the first argument with one.
-func (f *frame) collator() (value.Collator, error) {
+func (f *frame) collator() (value.Collator, error) { return value.CollatorByID(f.collation()) }
+
+func (f *frame) collation() int32 {
 	id := f.expr.FieldType.Collate
 	for _, a := range f.args {
 		if id == 0 && evalType(a) == etString {
 			id = a.Collate
 		}
 	}
-	return value.CollatorByID(id)
+	return id
 }
 
 // isBytewise reports whether a collation orders and equates strings as bytes.
@@ -269,4 +282,14 @@ func bindNullEQ(f *frame) (kernel, error) {
 		f.out.setBool(i, na && nb || !na && !nb && order(a, b, i) == 0)
 		return nil
 	}), nil
+}
+
+// collationBinary is MySQL's id of the collation of byte strings.
+const collationBinary = 63
+
+func abs32(x int32) int32 {
+	if x < 0 {
+		return -x
+	}
+	return x
 }

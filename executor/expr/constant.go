@@ -130,7 +130,7 @@ func jsonConstant(c *constNode, val []byte) error {
 	if c.ft.Tp != column.TypeJSON {
 		return errMismatch
 	}
-	if _, err := value.AppendJSONText(nil, val); err != nil {
+	if err := value.ValidateJSON(val); err != nil {
 		return err
 	}
 	c.notNull().setStr(0, val)

@@ -145,7 +145,6 @@ func (c *Context) badTime(err *value.Error) error {
 	return nil
 }
 
-// badArgument deals with a time-like argument that a function cannot use.
 func badDatetime(text []byte) *value.Error {
 	return value.Errorf(value.CodeTruncatedWrong, "Incorrect datetime value: '%s'", text)
 }

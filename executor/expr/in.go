@@ -31,6 +31,7 @@ type inNode struct {
 	null   bool     // a NULL among the constants
 	orders []orderFn
 	others []int // arguments that are not constant; parallel to orders
+	invert bool  // NOT IN
 }
 
 func buildIn(s *callSite) (node, error) {
@@ -79,8 +80,8 @@ func (n *inNode) row(f *frame, i int) error {
 		f.out.setNull(i)
 		return nil
 	}
+	f.out.setBool(i, !n.invert)
 	if n.member != nil && n.member(x, i) {
-		f.out.i64[i] = 1
 		return nil
 	}
 	null := n.null
@@ -89,20 +90,24 @@ func (n *inNode) row(f *frame, i int) error {
 		if y.null(i) {
 			null = true
 		} else if n.orders[k](x, y, i) == 0 {
-			f.out.i64[i] = 1
 			return nil
 		}
 	}
-	if f.out.i64[i] = 0; null {
+	if f.out.setBool(i, n.invert); null {
 		f.out.setNull(i)
 	}
 	return nil
 }
 
+func (n *inNode) negate() bool {
+	n.invert = !n.invert
+	return true
+}
+
 // selector tests a column against a list of constants without a boolean column.
 func (n *inNode) selector() selectFn {
 	col, ok := n.nums[0].(*columnNode)
-	if !ok || len(n.others) > 0 || n.member == nil {
+	if !ok || len(n.others) > 0 || n.member == nil || n.invert && n.null {
 		return nil
 	}
 	return func(in *input, dst []int32) ([]int32, error) {
@@ -114,7 +119,7 @@ func (n *inNode) selector() selectFn {
 		for j := range in.len() {
 			i := in.at(j)
 			dst[k] = int32(i)
-			k += int(b2i(!v.null(i) && n.member(v, i)))
+			k += int(b2i(!v.null(i) && n.member(v, i) != n.invert))
 		}
 		return dst[:k], nil
 	}

@@ -25,7 +25,7 @@ func logicFunctions() functions {
 		"i": tipb.ScalarFuncSig_UnaryNotInt, "r": tipb.ScalarFuncSig_UnaryNotReal,
 		"d": tipb.ScalarFuncSig_UnaryNotDecimal, "j": tipb.ScalarFuncSig_UnaryNotJSON,
 	} {
-		out[sig] = function{spec: letter + ":i", row: truthRow(false)}
+		out[sig] = function{spec: letter + ":i", row: truthRow(false), build: buildNot}
 	}
 	addTruthTests(out)
 	for letter, sig := range map[string]tipb.ScalarFuncSig{
@@ -39,6 +39,16 @@ func logicFunctions() functions {
 		}}
 	}
 	return out
+}
+
+// buildNot turns the argument into its opposite where it can do that itself, and so stay able to select rows directly.
+func buildNot(s *callSite) (node, error) {
+	if n, ok := s.args[0].(interface{ negate() bool }); ok && n.negate() {
+		return s.args[0], nil
+	}
+	call, fn := *s, *s.fn
+	fn.build, call.fn = nil, &fn
+	return call.node()
 }
 
 // addTruthTests has IS TRUE and IS FALSE, which turn NULL to 0, and the variants that keep it.
@@ -93,7 +103,7 @@ func unaryMinusReal(f *frame, i int) error {
 	return nil
 }
 
-func unaryMinusDecimal(f *frame, i int) error { return f.putDec(i, negDecimal(f.a[0].dec(i)), true) }
+func unaryMinusDecimal(f *frame, i int) error { return f.putDec(i, f.a[0].dec(i).Neg(), true) }
 
 // putDec stores a decimal result, or fails with MySQL's out of range error.
 func (f *frame) putDec(i int, d value.Decimal, ok bool) error {

@@ -30,6 +30,8 @@ var registry = sync.OnceValue(func() map[tipb.ScalarFuncSig]*function {
 	all := functions{}
 	for _, family := range []functions{
 		compareFunctions(), inFunctions(), arithFunctions(), logicFunctions(), controlFunctions(),
+		castFromNumbers(), castFromStrings(), castFromTimes(),
+		stringFunctions(), searchFunctions(), likeFunctions(), timeFunctions(),
 	} {
 		maps.Copy(all, family)
 	}

@@ -3,6 +3,7 @@ package expr
 import (
 	"bytes"
 	"math"
+	"math/big"
 
 	"github.com/apache/arrow/go/v17/arrow/bitutil"
 	"github.com/apache/arrow/go/v17/arrow/decimal128"
@@ -141,11 +142,11 @@ func floorAt(d value.Decimal, scale int) (_ decimal256.Num, exact bool) {
 	if int(d.Scale) <= scale {
 		x := scaledBig(d, int32(scale))
 		if x.BitLen() > 250 { // beyond every column; only its sign counts
-			return wide10s[76].Mul(decimal256.FromI64(int64(x.Sign()))), true
+			return value.Pow10Decimal256(75).Mul(decimal256.FromI64(int64(x.Sign()))), true
 		}
 		return decimal256.FromBigInt(x), true
 	}
-	q, rem := scaledBig(d, d.Scale).DivMod(bigOf(d.Coef), pow10Big(int(d.Scale)-scale), bigOf(d.Coef))
+	q, rem := new(big.Int).DivMod(d.Coef.BigInt(), pow10Big(int(d.Scale)-scale), new(big.Int))
 	return decimal256.FromBigInt(q), rem.Sign() == 0
 }
 

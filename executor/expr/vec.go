@@ -86,9 +86,10 @@ func (v *vec) reset(kind column.Kind, n int) {
 	}
 }
 
-// resize gives s the length n; new memory is twice as large as asked so that growing batches settle soon.
+// resize gives s the length n, and never returns nil, which as a selection would mean all rows. New memory is twice as
+// large as what was outgrown so that growing batches settle soon.
 func resize[T any](s []T, n int) []T {
-	if cap(s) >= n {
+	if s != nil && cap(s) >= n {
 		return s[:n]
 	}
 	return make([]T, n, max(2*cap(s), n))
