@@ -1,0 +1,185 @@
+package raftstore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand"
+	"time"
+
+	"github.com/pingcap/kvproto/pkg/metapb"
+	"github.com/pingcap/kvproto/pkg/pdpb"
+	"github.com/pingcap/kvproto/pkg/raft_serverpb"
+
+	"github.com/scree-db/scree/raftstore/raftlog"
+	"github.com/scree-db/scree/storage/engine"
+)
+
+// Config sets a store up. Zero values stand for the defaults named.
+type Config struct {
+	StoreID   uint64 // required
+	ClusterID uint64
+
+	TickInterval   time.Duration // raft's clock, 100 ms
+	ElectionTicks  int           // a follower waits one to two times this for its leader, 8
+	HeartbeatTicks int           // 2
+
+	WriteLoops int // goroutines that own the raft nodes and write the log, 2
+	ApplyLoops int // goroutines that apply to the data, 2
+
+	SplitBytes uint64 // size of the parts that a grown region is split into, 96 MiB
+	MaxBytes   uint64 // size at which a region is split, 144 MiB
+
+	EntryBytesMax   int   // of one write, 64 MiB; larger ones fail with RaftEntryTooLarge
+	PendingBytesMax int64 // of writes that wait for the log or to be applied, 512 MiB; beyond it ServerIsBusy
+	LogBytesMax     int64 // of the raft log; beyond it the data is flushed so that the log can be cut, 256 MiB
+
+	PlacementInterval time.Duration // of region heartbeats without change, 60 s
+	HousekeepInterval time.Duration // of log truncation and size checks, 1 s
+}
+
+func (c Config) withDefaults() Config {
+	c.TickInterval = cmp.Or(c.TickInterval, 100*time.Millisecond)
+	c.ElectionTicks = cmp.Or(c.ElectionTicks, 8)
+	c.HeartbeatTicks = cmp.Or(c.HeartbeatTicks, 2)
+	c.WriteLoops = cmp.Or(c.WriteLoops, 2)
+	c.ApplyLoops = cmp.Or(c.ApplyLoops, 2)
+	c.SplitBytes = cmp.Or(c.SplitBytes, 96<<20)
+	c.MaxBytes = cmp.Or(c.MaxBytes, c.SplitBytes+c.SplitBytes/2)
+	c.EntryBytesMax = cmp.Or(c.EntryBytesMax, 64<<20)
+	c.PendingBytesMax = cmp.Or(c.PendingBytesMax, 512<<20)
+	c.LogBytesMax = cmp.Or(c.LogBytesMax, 256<<20)
+	c.PlacementInterval = cmp.Or(c.PlacementInterval, 60*time.Second)
+	c.HousekeepInterval = cmp.Or(c.HousekeepInterval, time.Second)
+	return c
+}
+
+func (c Config) validate() error {
+	switch {
+	case c.StoreID == 0:
+		return errors.New("raftstore: StoreID is required")
+	case c.ElectionTicks < 4 || c.ElectionTicks <= c.HeartbeatTicks:
+		return fmt.Errorf("raftstore: ElectionTicks %d must be at least 4 and above HeartbeatTicks %d", c.ElectionTicks, c.HeartbeatTicks)
+	case c.WriteLoops < 1 || c.ApplyLoops < 1:
+		return errors.New("raftstore: WriteLoops and ApplyLoops must be positive")
+	case c.MaxBytes < c.SplitBytes:
+		return errors.New("raftstore: MaxBytes must not be below SplitBytes")
+	}
+	return nil
+}
+
+// leaseDuration is how long after a quorum has answered a leader no other can be elected. A follower that heard of its
+// leader votes for nobody until ElectionTicks ticks have passed. Ticks are not caught up after a stall, but two may
+// come close together at each of the two hand-overs between ticker and write loop; the rest is for clocks that differ.
+func (c Config) leaseDuration() time.Duration {
+	return c.TickInterval * time.Duration(c.ElectionTicks) * 6 / 10
+}
+
+// Deps are what a store works with. Data and Log are required; the owner closes their engines after Stop.
+type Deps struct {
+	Data      *engine.Engine // without write-ahead log
+	Log       *raftlog.Log
+	Transport Transport    // nil: messages to other stores are dropped
+	Placement Placement    // nil: nobody is told, and nothing can be split
+	Observer  Observer     // nil: nobody is told
+	Clock     Clock        // nil: SystemClock
+	Rand      *rand.Rand   // spreads periodic work; nil: not spread
+	Logger    *slog.Logger // nil: slog.Default()
+}
+
+// Transport takes messages to other stores.
+type Transport interface {
+	// Send queues msg for the store of msg.ToPeer. It does not block: when its queue is full, or the store cannot be
+	// reached, the message is lost and the transport calls Store.ReportUnreachable. It must not keep or change the message's
+	// entries after Send if it cannot encode them at once: they are shared with the raft log and read only.
+	Send(msg *raft_serverpb.RaftMessage)
+	// SendSnapshot streams a snapshot: msg, then the chunks of src until io.EOF. It returns at once, closes src and
+	// calls done with the outcome, which is nil only if the receiver has taken all of it.
+	SendSnapshot(msg *raft_serverpb.RaftMessage, src SnapshotSource, done func(error))
+}
+
+// SnapshotSource yields the chunks of a snapshot, io.EOF at the end. A chunk is valid until the next call.
+type SnapshotSource interface {
+	Next() ([]byte, error)
+	Close() error
+}
+
+// Placement is what a store tells the placement driver, and asks it.
+type Placement interface {
+	// RegionHeartbeat reports a region led here. It does not block and may lose the report.
+	RegionHeartbeat(req *pdpb.RegionHeartbeatRequest)
+	// AskBatchSplit reserves the ids for n new regions split off region.
+	AskBatchSplit(ctx context.Context, region *metapb.Region, n int) ([]*pdpb.SplitID, error)
+	// ReportSplit tells the regions that a split resulted in, in key order.
+	ReportSplit(ctx context.Context, regions []*metapb.Region)
+}
+
+// Observer hears of leadership.
+type Observer interface {
+	// OnLeader is called soon after a peer of this store became leader of region, from a goroutine of its own: it
+	// may take its time.
+	OnLeader(region *metapb.Region, term uint64)
+}
+
+// Clock is the time that a store lives by.
+type Clock interface {
+	// Now must have a monotonic reading: leases are measured with it.
+	Now() time.Time
+	// NewTicker returns a channel that delivers about every d, dropping ticks for a slow reader, and what stops it.
+	NewTicker(d time.Duration) (ticks <-chan time.Time, stop func())
+}
+
+// SystemClock is the operating system's time.
+type SystemClock struct{}
+
+var _ Clock = SystemClock{}
+
+// Now implements Clock.
+func (SystemClock) Now() time.Time { return time.Now() }
+
+// NewTicker implements Clock.
+func (SystemClock) NewTicker(d time.Duration) (<-chan time.Time, func()) {
+	t := time.NewTicker(d)
+	return t.C, t.Stop
+}
+
+// The absent collaborators.
+type (
+	noTransport struct{}
+	noPlacement struct{}
+	noObserver  struct{}
+)
+
+var errNoPlacement = errors.New("raftstore: there is no placement driver")
+
+func (noTransport) Send(*raft_serverpb.RaftMessage) {}
+func (noTransport) SendSnapshot(_ *raft_serverpb.RaftMessage, src SnapshotSource, done func(error)) {
+	done(errors.Join(errors.New("raftstore: there is no transport"), src.Close()))
+}
+func (noPlacement) RegionHeartbeat(*pdpb.RegionHeartbeatRequest) {}
+func (noPlacement) AskBatchSplit(context.Context, *metapb.Region, int) ([]*pdpb.SplitID, error) {
+	return nil, errNoPlacement
+}
+func (noPlacement) ReportSplit(context.Context, []*metapb.Region) {}
+func (noObserver) OnLeader(*metapb.Region, uint64)                {}
+
+func (d Deps) withDefaults() Deps {
+	if d.Transport == nil {
+		d.Transport = noTransport{}
+	}
+	if d.Placement == nil {
+		d.Placement = noPlacement{}
+	}
+	if d.Observer == nil {
+		d.Observer = noObserver{}
+	}
+	if d.Clock == nil {
+		d.Clock = SystemClock{}
+	}
+	if d.Logger == nil {
+		d.Logger = slog.Default()
+	}
+	return d
+}

@@ -1,0 +1,99 @@
+package raftstore
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/pingcap/kvproto/pkg/errorpb"
+	"github.com/pingcap/kvproto/pkg/metapb"
+
+	"github.com/scree-db/scree/storage"
+)
+
+// ErrStopped is in the chain of errors of calls on a store that is stopped, or not started.
+var ErrStopped = errors.New("the store is stopped")
+
+func regionError(e *errorpb.Error) error { return &storage.RegionError{Pb: e} }
+
+func errRegionNotFound(id uint64) error {
+	return regionError(&errorpb.Error{
+		Message:        fmt.Sprintf("region %d is not on this store", id),
+		RegionNotFound: &errorpb.RegionNotFound{RegionId: id},
+	})
+}
+
+func errNotLeader(id uint64, leader *metapb.Peer) error {
+	return regionError(&errorpb.Error{
+		Message:   fmt.Sprintf("the peer of region %d is not its leader", id),
+		NotLeader: &errorpb.NotLeader{RegionId: id, Leader: leader},
+	})
+}
+
+func errEpochNotMatch(id uint64, current []*metapb.Region) error {
+	return regionError(&errorpb.Error{
+		Message:       fmt.Sprintf("the epoch of region %d has changed", id),
+		EpochNotMatch: &errorpb.EpochNotMatch{CurrentRegions: current},
+	})
+}
+
+func errStoreNotMatch(asked, actual uint64) error {
+	return regionError(&errorpb.Error{
+		Message:       fmt.Sprintf("this is store %d, not %d", actual, asked),
+		StoreNotMatch: &errorpb.StoreNotMatch{RequestStoreId: asked, ActualStoreId: actual},
+	})
+}
+
+func errMismatchPeerID(asked, actual uint64) error {
+	return regionError(&errorpb.Error{
+		Message:        fmt.Sprintf("the peer here is %d, not %d", actual, asked),
+		MismatchPeerId: &errorpb.MismatchPeerId{RequestPeerId: asked, StorePeerId: actual},
+	})
+}
+
+func errStaleCommand() error {
+	return regionError(&errorpb.Error{Message: "the term has changed", StaleCommand: &errorpb.StaleCommand{}})
+}
+
+func errServerIsBusy(reason string) error {
+	return regionError(&errorpb.Error{
+		Message:      "the server is busy: " + reason,
+		ServerIsBusy: &errorpb.ServerIsBusy{Reason: reason, BackoffMs: 100},
+	})
+}
+
+func errEntryTooLarge(id uint64, size int) error {
+	return regionError(&errorpb.Error{
+		Message:           fmt.Sprintf("a write of %d bytes is too large", size),
+		RaftEntryTooLarge: &errorpb.RaftEntryTooLarge{RegionId: id, EntrySize: uint64(size)},
+	})
+}
+
+func errKeyNotInRegion(key []byte, r *metapb.Region) error {
+	return regionError(&errorpb.Error{
+		Message: fmt.Sprintf("key %x is not in region %d", key, r.Id),
+		KeyNotInRegion: &errorpb.KeyNotInRegion{
+			Key: key, RegionId: r.Id, StartKey: r.StartKey, EndKey: r.EndKey,
+		},
+	})
+}
+
+func errRegionNotInitialized(id uint64) error {
+	return regionError(&errorpb.Error{
+		Message:              fmt.Sprintf("region %d has no data here yet", id),
+		RegionNotInitialized: &errorpb.RegionNotInitialized{RegionId: id},
+	})
+}
+
+func errDataIsNotReady(region, peer uint64) error {
+	return regionError(&errorpb.Error{
+		Message:        "stale reads are served by the leader",
+		DataIsNotReady: &errorpb.DataIsNotReady{RegionId: region, PeerId: peer},
+	})
+}
+
+func errReadIndexNotReady(region uint64, reason string) error {
+	return regionError(&errorpb.Error{
+		Message:           reason,
+		ReadIndexNotReady: &errorpb.ReadIndexNotReady{RegionId: region, Reason: reason},
+	})
+}

@@ -1,0 +1,123 @@
+package raftstore
+
+import (
+	"time"
+
+	"go.etcd.io/raft/v3/tracker"
+)
+
+const (
+	// cutEntries is how many entries are worth cutting; fewer wait for idleCutRuns runs.
+	cutEntries  = 1024
+	idleCutRuns = 30
+	// keepEntries and keepBytes are what a follower keeps for others that may fall behind it as leader; keepBytes also
+	// bounds what a leader keeps for followers that are behind.
+	keepEntries = 1024
+	keepBytes   = 64 << 20
+)
+
+// housekeep is the goroutine for what nobody waits for: cutting logs, flushing for their sake, looking at sizes, telling
+// the placement driver.
+func (s *Store) housekeep() {
+	ticks, stop := s.clock.NewTicker(s.cfg.HousekeepInterval)
+	defer stop()
+	beaten := s.clock.Now()
+	if s.rand != nil { // stores that start together shall not report together
+		beaten = beaten.Add(-time.Duration(s.rand.Int63n(int64(s.cfg.PlacementInterval))))
+	}
+	for run := 0; ; run++ {
+		select {
+		case <-s.stopping:
+			return
+		case <-ticks:
+		}
+		peers := s.regions.all()
+		s.cutLogs(peers, run)
+		s.checkSizes(peers)
+		if now := s.clock.Now(); now.Sub(beaten) >= s.cfg.PlacementInterval {
+			beaten = now
+			reportAll(peers)
+		}
+	}
+}
+
+// cutLogs has the logs cut below what of the data would survive a crash now, and the data flushed if they are too long.
+func (s *Store) cutLogs(peers []*peer, run int) {
+	least := uint64(cutEntries)
+	if s.raftLog.Bytes() > s.cfg.LogBytesMax/2 || run%idleCutRuns == 0 {
+		least = 1
+	}
+	for _, p := range peers {
+		if start := p.logStart.Load(); p.logEnd.Load() < start+least || p.applied.Load() <= start {
+			continue
+		}
+		raw, err := s.data.GetDurable(cfLocal, appliedKey(p.regionID))
+		if err != nil {
+			s.log.Warn("durable applied index is not known", "region", p.regionID, "err", err)
+			return
+		}
+		if raw == nil {
+			continue
+		}
+		at, err := decodeApplied(raw)
+		if err != nil {
+			s.fail(err)
+			return
+		}
+		if at.index > p.logStart.Load() {
+			p.loop.post(func(l *writeLoop) { l.compact(p, at.index) })
+		}
+	}
+	if s.raftLog.Bytes() > s.cfg.LogBytesMax {
+		if err := s.data.AsyncFlush(); err != nil {
+			s.log.Warn("flush to cut the raft log", "err", err)
+		}
+	}
+}
+
+// compact cuts a region's log up to a durable index, sparing what other peers may need.
+func (l *writeLoop) compact(p *peer, durable uint64) {
+	if p.stopped || p.rn == nil || p.applying != nil || p.inbound != nil {
+		return
+	}
+	index := durable
+	if !p.sole && p.log.Bytes() < keepBytes {
+		index = p.spare(index)
+	}
+	if err := p.log.Compact(l.batch, min(index, p.appliedIndex)); err != nil {
+		l.store.fail(err)
+		return
+	}
+	p.publishLog()
+}
+
+// spare lowers index to what all peers have, or on a follower by some.
+func (p *peer) spare(index uint64) uint64 {
+	if !p.isLeader {
+		return index - min(index, keepEntries)
+	}
+	p.rn.WithProgress(func(_ uint64, _ progressType, pr tracker.Progress) {
+		if pr.State != tracker.StateSnapshot {
+			index = min(index, pr.Match)
+		}
+	})
+	return index
+}
+
+// checkSizes looks at the regions that have grown since they were looked at.
+func (s *Store) checkSizes(peers []*peer) {
+	for _, p := range peers {
+		if p.written.Load() >= s.cfg.SplitBytes/8 && p.role.Load().isLeader {
+			p.written.Store(0)
+			s.do(func() { s.checkSize(p) })
+		}
+	}
+}
+
+func reportAll(peers []*peer) {
+	for _, p := range peers {
+		if p.role.Load().isLeader {
+			p.loop.post(func(*writeLoop) { p.heartbeat() })
+		}
+	}
+}

@@ -1,0 +1,385 @@
+package raftstore
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/pingcap/kvproto/pkg/metapb"
+	"github.com/pingcap/kvproto/pkg/raft_serverpb"
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/scree-db/scree/raftstore/raftlog"
+	"github.com/scree-db/scree/storage"
+	"github.com/scree-db/scree/storage/engine"
+)
+
+// The life of a peer:
+//
+//	split applied, bootstrap --------------------------> initialized <--.
+//	message for a region not here --> without data --snapshot--^        | newer snapshot
+//	                                       |               |  '--------'
+//	                     removed: tombstone mark, then the data is cleared
+//
+// The steps that must not be forgotten are marks in the synced raft log (see mark); the data follows and may be redone.
+
+// recover brings data and log together after a stop or a crash, and loads the peers.
+func (s *Store) recover() error {
+	if err := s.finishMarks(); err != nil {
+		return err
+	}
+	var ids []uint64
+	it, err := s.data.NewIterator(storage.IterOptions{CF: cfLocal, Lower: []byte{'r'}, Upper: []byte{'r' + 1}})
+	if err != nil {
+		return err
+	}
+	for ok := it.First(); ok; ok = it.Next() {
+		region, err := decodeRegionState(it.Value())
+		if err != nil {
+			return errors.Join(err, it.Close())
+		}
+		ids = append(ids, region.Id)
+	}
+	if err := errors.Join(it.Error(), it.Close()); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := s.load(id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finishMarks does what was begun before the crash: replaces data by received snapshots and clears that of removed
+// peers.
+func (s *Store) finishMarks() error {
+	marks := map[uint64]mark{}
+	err := s.raftLog.Marks(func(region uint64, raw []byte) error {
+		m, err := decodeMark(raw)
+		marks[region] = m
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for id, m := range marks {
+		switch {
+		case m.state == markApplying:
+			if err := s.finishApplying(id, m); err != nil {
+				return err
+			}
+		case m.region != nil:
+			if err := s.clearData(id, m); err != nil {
+				return err
+			}
+		}
+	}
+	greatest, err := s.raftLog.DropChunks(nil)
+	s.receipts.Store(greatest)
+	return err
+}
+
+// load makes the peer of a region whose data is here.
+func (s *Store) load(id uint64) error {
+	region, at, err := loadState(s.data, id)
+	if err != nil {
+		return err
+	}
+	me := peerOnStore(region, s.cfg.StoreID)
+	if me == nil {
+		return fmt.Errorf("region %d has data but no peer on store %d", id, s.cfg.StoreID)
+	}
+	p := s.newPeer(id, me.Id)
+	p.at, p.current = at, region
+	p.applier.p.applied.Store(at.index)
+	s.regions.publish(shaped{p: p, region: region, isNew: true})
+	log, err := s.raftLog.Open(id)
+	if err != nil {
+		return err
+	}
+	if err := p.initCore(log); err != nil {
+		return err
+	}
+	p.loop.peers[id] = p
+	return nil
+}
+
+// wakeUp starts a peer that was loaded.
+func (l *writeLoop) wakeUp(p *peer) {
+	if p.stopped {
+		return
+	}
+	l.setTicking(p)
+	if p.onlyVoter() {
+		p.campaign()
+	}
+	l.touch(p)
+}
+
+func (p *peer) campaign() {
+	if err := p.rn.Campaign(); err != nil {
+		p.store.log.Warn("campaign", "region", p.regionID, "err", err)
+	}
+}
+
+// adopt takes over a region that a split created here. A peer without data may be here already, because others of the
+// new region were faster: its vote counts on, as the log keeps it.
+func (l *writeLoop) adopt(c *createdPeer) {
+	p := c.p
+	log, err := l.takeOverLog(p)
+	if err == nil {
+		if last, _ := log.LastIndex(); last == 0 {
+			log.Reset(l.batch, initialIndex, initialTerm)
+		}
+		err = p.initCore(log)
+	}
+	if err != nil {
+		l.store.fail(err)
+		return
+	}
+	l.peers[p.regionID] = p
+	l.setTicking(p)
+	l.touch(p)
+	if c.campaign {
+		p.campaign()
+	}
+	if msg := l.early[p.regionID]; msg != nil {
+		delete(l.early, p.regionID)
+		l.onMessage(msg)
+	}
+}
+
+func (l *writeLoop) takeOverLog(p *peer) (*raftlog.Storage, error) {
+	old := l.peers[p.regionID]
+	if old == nil {
+		return l.store.raftLog.Open(p.regionID)
+	}
+	old.stopped = true
+	l.setTicking(old)
+	return old.log, nil
+}
+
+// onMessage gives a message from another store to its peer, after checking that both mean the same one.
+func (l *writeLoop) onMessage(msg *raft_serverpb.RaftMessage) {
+	p := l.peers[msg.RegionId]
+	if p == nil {
+		if p = l.createFor(msg); p == nil {
+			return
+		}
+	}
+	if p.stopped {
+		return
+	}
+	switch to := msg.ToPeer.Id; {
+	case to < p.id:
+		return // for a peer that is gone
+	case to > p.id: // this one was removed, and its store came back as another peer
+		l.destroy(p, msg.RegionEpoch.GetConfVer())
+		return
+	case msg.IsTombstone:
+		l.onTombstone(p, msg)
+		return
+	case msg.Message == nil:
+		return
+	}
+	if l.fromRemoved(p, msg) {
+		return
+	}
+	m := fromWire(msg.Message)
+	if isVote(&m) && l.mayHavePromised() {
+		return
+	}
+	p.note(msg.FromPeer)
+	p.step(m)
+	l.touch(p)
+}
+
+// note remembers who speaks.
+func (p *peer) note(from *metapb.Peer) {
+	if p.lastHeard != nil {
+		p.lastHeard[from.Id] = p.loop.now
+	}
+	if peerByID(p.region.Load(), from.Id) != nil {
+		delete(p.contacts, from.Id)
+		return
+	}
+	if p.contacts == nil {
+		p.contacts = map[uint64]*metapb.Peer{}
+	}
+	if len(p.contacts) < peersMax {
+		p.contacts[from.Id] = from
+	}
+}
+
+// mayHavePromised tells whether peers may have answered a leader shortly before the store was restarted: that leader
+// counts on its not voting for another until the lease is over.
+func (l *writeLoop) mayHavePromised() bool {
+	return l.now.Sub(l.store.openedAt) < l.store.cfg.leaseDuration()
+}
+
+// onTombstone obeys a peer that knows of this one's removal.
+func (l *writeLoop) onTombstone(p *peer, msg *raft_serverpb.RaftMessage) {
+	if r := p.region.Load(); r == nil || msg.RegionEpoch.GetConfVer() > r.RegionEpoch.ConfVer {
+		l.destroy(p, msg.RegionEpoch.GetConfVer())
+	}
+}
+
+// fromRemoved answers a vote request of a peer that was removed and does not know it.
+func (l *writeLoop) fromRemoved(p *peer, msg *raft_serverpb.RaftMessage) bool {
+	r := p.region.Load()
+	if r == nil || msg.RegionEpoch == nil || msg.RegionEpoch.ConfVer >= r.RegionEpoch.ConfVer ||
+		peerByID(r, msg.FromPeer.Id) != nil {
+		return false
+	}
+	if t := raftpb.MessageType(msg.Message.MsgType); t == raftpb.MsgVote || t == raftpb.MsgPreVote {
+		p.tellRemoved(msg.FromPeer)
+	}
+	return true
+}
+
+// createFor makes a peer without data for a message to a region that is not here: a membership change put it here. Nil
+// if the message is stale, or its range is not free: part of another region here that is about to split, or still being
+// cleared of a removed peer.
+func (l *writeLoop) createFor(msg *raft_serverpb.RaftMessage) *peer {
+	if msg.Message == nil || msg.IsTombstone || msg.RegionEpoch == nil || !mayCreate(raftpb.MessageType(msg.Message.MsgType)) {
+		return nil
+	}
+	if l.store.regions.overlaps(msg.StartKey, msg.EndKey, 0) {
+		if len(l.early) >= earlyMax {
+			clear(l.early)
+		}
+		l.early[msg.RegionId] = msg
+		return nil
+	}
+	if stale, err := l.isTombstone(msg.RegionId, msg.ToPeer.Id); stale || err != nil {
+		if err != nil {
+			l.store.fail(err)
+		}
+		return nil
+	}
+	p := l.store.newPeer(msg.RegionId, msg.ToPeer.Id)
+	log, err := l.store.raftLog.Open(msg.RegionId)
+	if err == nil {
+		err = p.initCore(log)
+	}
+	if err != nil {
+		l.store.fail(err)
+		return nil
+	}
+	l.peers[p.regionID] = p
+	l.store.regions.add(p)
+	return p
+}
+
+// mayCreate tells whether a message of this type shows that its receiver belongs to the group.
+func mayCreate(t raftpb.MessageType) bool {
+	switch t {
+	case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgVote, raftpb.MsgPreVote, raftpb.MsgSnap:
+		return true
+	}
+	return false
+}
+
+// isTombstone tells whether the peer was removed from here.
+func (l *writeLoop) isTombstone(region, peerID uint64) (bool, error) {
+	raw, err := l.store.raftLog.Mark(region)
+	if err != nil || raw == nil {
+		return false, err
+	}
+	m, err := decodeMark(raw)
+	return m.state == markTombstone && peerID <= m.peerID, err
+}
+
+// destruction is a peer on its way out.
+type destruction struct{ mark mark }
+
+// destroy removes a peer: its log and vote go in one synced batch with the tombstone, which cannot come back; then the
+// apply loop has the data cleared. The range stays taken until that is durable.
+func (l *writeLoop) destroy(p *peer, confVer uint64) {
+	if p.stopped {
+		return
+	}
+	p.stopped = true
+	l.setTicking(p)
+	gone := errRegionNotFound(p.regionID)
+	p.failQueue(gone)
+	p.failReads(gone)
+	finishAll(p.proposals, fmt.Errorf("%w: the peer was removed", storage.ErrUndetermined))
+	p.proposals = nil
+	l.dropOutbound(p)
+	p.role.Store(&role{term: p.term})
+	m := mark{state: markTombstone, peerID: p.id, confVer: confVer, region: p.region.Load()}
+	if m.region == nil {
+		m.region = p.applying
+	}
+	raw, err := m.encode()
+	if err != nil {
+		l.store.fail(err)
+		return
+	}
+	p.log.Destroy(l.batch)
+	l.batch.SetMark(p.regionID, raw)
+	if err := l.batch.Commit(); err != nil {
+		l.store.fail(err)
+		return
+	}
+	delete(l.peers, p.regionID)
+	l.store.regions.unlist(p)
+	if m.region == nil {
+		l.store.regions.remove(p)
+		return
+	}
+	p.apply.box.put(applyTask{p: p, destroy: &destruction{m}})
+}
+
+// startDestroy has the data of a removed peer cleared in the background.
+func (l *applyLoop) startDestroy(a *applier, d *destruction) error {
+	if err := l.commit(); err != nil {
+		return err
+	}
+	a.gone = true
+	p := a.p
+	l.store.do(func() {
+		if err := l.store.clearData(p.regionID, d.mark); err != nil {
+			l.store.fail(err)
+			return
+		}
+		l.store.regions.remove(p)
+	})
+	return nil
+}
+
+// clearData removes a region's data and descriptor, durably, and then the region from its tombstone.
+func (s *Store) clearData(id uint64, m mark) error {
+	clear := append(dataRanges(m.region), localRanges(id)...)
+	if err := s.data.Ingest(func(func(storage.CF, []byte, []byte) error) error { return nil }, clear); err != nil {
+		return fmt.Errorf("clear region %d: %w", id, err)
+	}
+	m.region = nil
+	raw, err := m.encode()
+	if err != nil {
+		return err
+	}
+	b := s.raftLog.NewBatch()
+	b.SetMark(id, raw)
+	return errors.Join(b.Commit(), b.Close())
+}
+
+// dataFamilies are the families of regions' data, in the order of their bytes.
+var dataFamilies = []storage.CF{storage.CFDefault, storage.CFLock, storage.CFRaw, storage.CFWrite}
+
+func dataRanges(region *metapb.Region) []engine.Range {
+	ranges := make([]engine.Range, 0, len(dataFamilies))
+	for _, cf := range dataFamilies {
+		ranges = append(ranges, engine.Range{CF: cf, Start: region.StartKey, End: region.EndKey})
+	}
+	return ranges
+}
+
+func localRanges(id uint64) []engine.Range {
+	a, r := appliedKey(id), regionStateKey(id)
+	return []engine.Range{
+		{CF: cfLocal, Start: a, End: append(appliedKey(id), 0)},
+		{CF: cfLocal, Start: r, End: append(regionStateKey(id), 0)},
+	}
+}

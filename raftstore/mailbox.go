@@ -1,0 +1,42 @@
+package raftstore
+
+import "sync"
+
+// mailbox is a queue of many senders and one receiver, who takes all that is there at once. It has no bound of its own:
+// what enters is bounded by its senders (see Config.PendingBytesMax and writeLoop.receive).
+type mailbox[T any] struct {
+	mu    sync.Mutex
+	items []T
+	wake  chan struct{} // of capacity 1: full while there may be items
+}
+
+func newMailbox[T any]() *mailbox[T] { return &mailbox[T]{wake: make(chan struct{}, 1)} }
+
+// put adds an item.
+func (m *mailbox[T]) put(item T) {
+	m.mu.Lock()
+	m.items = append(m.items, item)
+	first := len(m.items) == 1
+	m.mu.Unlock()
+	if first {
+		m.poke()
+	}
+}
+
+// poke wakes the receiver.
+func (m *mailbox[T]) poke() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take returns all items, giving spare, which the receiver is done with, as the next queue.
+func (m *mailbox[T]) take(spare []T) []T {
+	clear(spare)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	items := m.items
+	m.items = spare[:0]
+	return items
+}

@@ -1,0 +1,268 @@
+package raftstore
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"time"
+
+	"github.com/pingcap/kvproto/pkg/metapb"
+	"go.etcd.io/raft/v3"
+
+	"github.com/scree-db/scree/storage"
+	"github.com/scree-db/scree/storage/engine"
+)
+
+// read is a caller that waits until it may look at the data.
+type read struct {
+	replica bool       // a peer that does not lead may serve
+	done    chan error // of capacity 1
+}
+
+// readRound is reads that one question to the quorum serves.
+type readRound struct {
+	id     uint64
+	issued time.Time
+	reads  []*read
+	index  uint64 // confirmed: to be applied before the data is looked at
+	ticks  int    // since it was asked
+}
+
+// Snapshot implements storage.Store. A leader with a lease, or that is the only voter, takes the view at once; else
+// raft's read index is asked first. Either way the view is taken before the right to it is checked a last time.
+func (s *Store) Snapshot(ctx context.Context, at storage.Region) (storage.Snapshot, error) {
+	p, err := s.peerFor(at)
+	if err != nil {
+		return nil, err
+	}
+	r := p.role.Load()
+	replica := at.ReplicaRead && !r.isLeader
+	if !replica {
+		if err := s.checkLeader(p, r, at); err != nil {
+			return nil, err
+		}
+		if r.ready && s.holds(p, r) {
+			view := s.viewNow(p, r.term)
+			if s.holds(p, r) {
+				return s.checkView(p, view, at)
+			}
+			if err := view.Close(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := s.readIndex(ctx, p, replica); err != nil {
+		return nil, err
+	}
+	return s.checkView(p, s.viewNow(p, p.role.Load().term), at)
+}
+
+// viewNow takes a view. Its index is read before, so that it never names a write that is not in the view.
+func (s *Store) viewNow(p *peer, term uint64) *regionView {
+	index := p.applied.Load()
+	return &regionView{Snapshot: s.data.NewSnapshot(), term: term, index: index}
+}
+
+// holds tells whether r still stands and nobody else can be leader.
+func (s *Store) holds(p *peer, r *role) bool {
+	current := p.role.Load()
+	if current.term != r.term || !current.isLeader {
+		return false
+	}
+	if current.always {
+		return true
+	}
+	left := current.lease.Sub(s.clock.Now())
+	if left > 0 && left < s.cfg.leaseDuration()/2 && p.renewing.CompareAndSwap(false, true) {
+		p.loop.box.put(event{p: p, read: &read{done: make(chan error, 1)}})
+	}
+	return left > 0
+}
+
+// readIndex waits until all writes acknowledged before the call are applied here.
+func (s *Store) readIndex(ctx context.Context, p *peer, replica bool) error {
+	rd := &read{replica: replica, done: make(chan error, 1)}
+	p.loop.box.put(event{p: p, read: rd})
+	select {
+	case err := <-rd.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.stopping:
+		return ErrStopped
+	}
+}
+
+// checkView gives the view its region, or closes it if that is not what the caller asked for. The descriptor is read
+// after the view was taken: what the view holds beyond the descriptor's time belongs to the keys it had then, too.
+func (s *Store) checkView(p *peer, view *regionView, at storage.Region) (storage.Snapshot, error) {
+	view.region = p.region.Load()
+	err := s.checkEpoch(view.region, at)
+	if err == nil && s.regions.get(p.regionID) != p {
+		err = errRegionNotFound(p.regionID)
+	}
+	if err != nil {
+		if e := view.Close(); e != nil {
+			return nil, e
+		}
+		return nil, err
+	}
+	return view, nil
+}
+
+// askReads asks raft for the read index of the reads that have come.
+func (p *peer) askReads() {
+	if len(p.reads) == 0 {
+		return
+	}
+	if p.stopped || p.rn == nil || !p.initialized() {
+		p.failReads(errRegionNotFound(p.regionID))
+		return
+	}
+	if !p.isLeader {
+		p.refuseReads()
+	}
+	if len(p.reads) == 0 {
+		return
+	}
+	p.readSeq++
+	round := &readRound{id: p.readSeq, issued: p.loop.now, reads: p.reads}
+	p.reads = nil
+	p.asked = append(p.asked, round)
+	p.ask(round)
+}
+
+// ask puts the question of a round. Its name is unique in the group and its lifetime: peer, term and count.
+func (p *peer) ask(round *readRound) {
+	name := binary.BigEndian.AppendUint64(nil, p.id)
+	name = binary.BigEndian.AppendUint64(name, p.term)
+	p.rn.ReadIndex(binary.BigEndian.AppendUint64(name, round.id))
+}
+
+// refuseReads answers those that only a leader may serve, and all if there is none to ask.
+func (p *peer) refuseReads() {
+	err := errNotLeader(p.regionID, p.findPeer(p.leaderID))
+	kept := p.reads[:0]
+	for _, rd := range p.reads {
+		if rd.replica && p.leaderID != raft.None {
+			kept = append(kept, rd)
+		} else {
+			rd.done <- err
+		}
+	}
+	p.reads = kept
+}
+
+// onReadStates takes raft's answers. An answer also holds for the rounds asked before.
+func (p *peer) onReadStates(states []raft.ReadState) {
+	for _, st := range states {
+		if len(st.RequestCtx) != 24 || binary.BigEndian.Uint64(st.RequestCtx) != p.id {
+			continue
+		}
+		id := binary.BigEndian.Uint64(st.RequestCtx[16:])
+		for len(p.asked) > 0 && p.asked[0].id <= id {
+			round := p.asked[0]
+			p.asked = p.asked[1:]
+			round.index = st.Index
+			p.confirmed = append(p.confirmed, round)
+			if round.id == id {
+				p.extendLease(round.issued)
+			}
+		}
+	}
+	if len(states) > 0 {
+		p.finishReads()
+	}
+}
+
+// extendLease gives the leader the time in which no other can be elected, counted from when a quorum was asked: whoever
+// answered has begun to wait for this leader anew after that.
+func (p *peer) extendLease(asked time.Time) {
+	p.renewing.Store(false)
+	until := asked.Add(p.store.cfg.leaseDuration())
+	if p.isLeader && p.noLeaseTerm != p.term && until.After(p.lease()) {
+		p.publishRole(until)
+	}
+}
+
+// finishReads lets the reads go whose index is applied.
+func (p *peer) finishReads() {
+	for len(p.confirmed) > 0 && p.confirmed[0].index <= p.appliedIndex {
+		for _, rd := range p.confirmed[0].reads {
+			rd.done <- nil
+		}
+		p.confirmed = p.confirmed[1:]
+	}
+}
+
+// tickReads asks again what got no answer, and gives up after a few elections' time.
+func (p *peer) tickReads() {
+	if len(p.asked) == 0 {
+		return
+	}
+	for _, round := range p.asked {
+		round.ticks++
+	}
+	first := p.asked[0]
+	switch {
+	case first.ticks > 4*p.store.cfg.ElectionTicks:
+		p.failReads(errReadIndexNotReady(p.regionID, "no answer to a read index"))
+	case first.ticks%p.store.cfg.ElectionTicks == 0:
+		last := p.asked[len(p.asked)-1]
+		p.readSeq++
+		last.id = p.readSeq
+		p.ask(last) // asked later than issued: the lease only gets shorter
+	}
+}
+
+// failReads answers all reads that wait for raft.
+func (p *peer) failReads(err error) {
+	for _, rd := range p.reads {
+		rd.done <- err
+	}
+	for _, round := range p.asked {
+		for _, rd := range round.reads {
+			rd.done <- err
+		}
+	}
+	p.reads, p.asked = nil, nil
+	p.renewing.Store(false)
+}
+
+// regionView is a region's part of a view of the store.
+type regionView struct {
+	*engine.Snapshot
+	region *metapb.Region
+	term   uint64
+	index  uint64
+}
+
+var _ storage.Snapshot = (*regionView)(nil)
+
+// Region implements storage.Snapshot.
+func (v *regionView) Region() *metapb.Region { return v.region }
+
+// Term implements storage.Snapshot.
+func (v *regionView) Term() uint64 { return v.term }
+
+// DataVersion implements storage.Snapshot. The view may hold the next write too, if that was not acknowledged yet.
+func (v *regionView) DataVersion() uint64 { return v.index }
+
+// Get implements storage.Snapshot.
+func (v *regionView) Get(cf storage.CF, key []byte) ([]byte, error) {
+	if !contains(v.region, key) {
+		return nil, errKeyNotInRegion(key, v.region)
+	}
+	return v.Snapshot.Get(cf, key)
+}
+
+// NewIterator implements storage.Snapshot.
+func (v *regionView) NewIterator(o storage.IterOptions) (storage.Iterator, error) {
+	if bytes.Compare(o.Lower, v.region.StartKey) < 0 {
+		o.Lower = v.region.StartKey
+	}
+	if end := v.region.EndKey; len(end) > 0 && (len(o.Upper) == 0 || bytes.Compare(o.Upper, end) > 0) {
+		o.Upper = end
+	}
+	return v.Snapshot.NewIterator(o)
+}
