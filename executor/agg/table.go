@@ -1,0 +1,319 @@
+package agg
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/zeebo/xxh3"
+
+	"github.com/scree-db/scree/codec/column"
+)
+
+// minSlots is the size of an empty table. Sizes are powers of two; tables are at most half full.
+const minSlots = 64
+
+func slotsFor(keys int) int {
+	n := minSlots
+	for n < 2*keys {
+		n *= 2
+	}
+	return n
+}
+
+// wordTable has keys of one word, inside its slots: a look-up touches one cache line.
+type wordTable struct {
+	slots []wordSlot
+	used  int
+}
+
+// wordSlot is free where id is 0; else id-1 is the key's number.
+type wordSlot struct {
+	key uint64
+	id  uint32
+}
+
+func newWordTable() *wordTable { return &wordTable{slots: make([]wordSlot, minSlots)} }
+
+func (t *wordTable) size() int64 { return int64(16 * len(t.slots)) }
+
+func (t *wordTable) insert(keys *batchKeys, next int, out []uint32, fresh []int32) ([]uint32, []int32) {
+	slots, mask := t.slots, uint64(len(t.slots)-1)
+	id := uint32(next)
+	for i, k := range keys.words {
+		if keys.valid != nil && !column.IsValid(keys.valid, i) {
+			if *keys.null < 0 {
+				*keys.null = int32(id)
+				id++
+				fresh = append(fresh, int32(i))
+			}
+			out = append(out, uint32(*keys.null))
+			continue
+		}
+		h := hashWord(k) & mask
+		for slots[h].id != 0 && slots[h].key != k {
+			h = (h + 1) & mask
+		}
+		if slots[h].id == 0 {
+			id++
+			slots[h] = wordSlot{key: k, id: id}
+			fresh = append(fresh, int32(i))
+			if t.used++; 2*t.used > len(slots) {
+				t.grow()
+				slots, mask = t.slots, uint64(len(t.slots)-1)
+			}
+			out = append(out, id-1)
+			continue
+		}
+		out = append(out, slots[h].id-1)
+	}
+	return out, fresh
+}
+
+func (t *wordTable) grow() {
+	old := t.slots
+	t.slots = make([]wordSlot, 2*len(old))
+	mask := uint64(len(t.slots) - 1)
+	for _, s := range old {
+		if s.id == 0 {
+			continue
+		}
+		h := hashWord(s.key) & mask
+		for t.slots[h].id != 0 {
+			h = (h + 1) & mask
+		}
+		t.slots[h] = s
+	}
+}
+
+func (t *wordTable) find(keys *batchKeys, out []int32) []int32 {
+	slots, mask := t.slots, uint64(len(t.slots)-1)
+	for _, k := range keys.words {
+		h := hashWord(k) & mask
+		for slots[h].id != 0 && slots[h].key != k {
+			h = (h + 1) & mask
+		}
+		out = append(out, int32(slots[h].id)-1)
+	}
+	return out
+}
+
+// hashSlots is an open-addressing table of key numbers; the keys are elsewhere. A slot keeps half of the hash, so that
+// most probes of other keys end without a look at the key.
+type hashSlots struct {
+	slots  []hashSlot
+	hashes []uint64 // by key number, for growing
+}
+
+// hashSlot is free where id is 0; else id-1 is the key's number.
+type hashSlot struct{ tag, id uint32 }
+
+func newHashSlots() hashSlots { return hashSlots{slots: make([]hashSlot, minSlots)} }
+
+// lookup returns the number of the key with hash h, or the free slot where it belongs.
+func (t *hashSlots) lookup(h uint64, equal func(id uint32) bool) (id uint32, slot int, found bool) {
+	mask := uint64(len(t.slots) - 1)
+	tag := uint32(h >> 32)
+	for at := h & mask; ; at = (at + 1) & mask {
+		s := t.slots[at]
+		if s.id == 0 {
+			return 0, int(at), false
+		}
+		if s.tag == tag && equal(s.id-1) {
+			return s.id - 1, 0, true
+		}
+	}
+}
+
+// add puts the next key number into a free slot.
+func (t *hashSlots) add(h uint64, slot int) {
+	t.hashes = append(t.hashes, h)
+	t.slots[slot] = hashSlot{tag: uint32(h >> 32), id: uint32(len(t.hashes))}
+	if 2*len(t.hashes) > len(t.slots) {
+		t.rehash(2 * len(t.slots))
+	}
+}
+
+func (t *hashSlots) rehash(size int) {
+	t.slots = make([]hashSlot, size)
+	mask := uint64(size - 1)
+	for i, h := range t.hashes {
+		at := h & mask
+		for t.slots[at].id != 0 {
+			at = (at + 1) & mask
+		}
+		t.slots[at] = hashSlot{tag: uint32(h >> 32), id: uint32(i + 1)}
+	}
+}
+
+func (t *hashSlots) size() int64 { return int64(8*len(t.slots) + 8*cap(t.hashes)) }
+
+// tupleTable has keys of stride words.
+type tupleTable struct {
+	hashSlots
+	stride int
+	keys   []uint64 // stride words a key, by number
+}
+
+func newTupleTable(stride int) *tupleTable {
+	return &tupleTable{hashSlots: newHashSlots(), stride: stride}
+}
+
+func (t *tupleTable) size() int64 { return t.hashSlots.size() + int64(8*cap(t.keys)) }
+
+func hashTuple(key []uint64) uint64 {
+	h := uint64(0)
+	for _, w := range key {
+		h = hashWord(h ^ w)
+	}
+	return h
+}
+
+func (t *tupleTable) equal(id uint32, key []uint64) bool {
+	have := t.keys[int(id)*t.stride:][:len(key)]
+	for i, w := range key {
+		if have[i] != w {
+			return false
+		}
+	}
+	return true
+}
+
+func (t *tupleTable) insert(keys *batchKeys, _ int, out []uint32, fresh []int32) ([]uint32, []int32) {
+	for i := range keys.rows {
+		key := keys.words[i*t.stride:][:t.stride]
+		h := hashTuple(key)
+		id, slot, found := t.lookup(h, func(id uint32) bool { return t.equal(id, key) })
+		if !found {
+			id = uint32(len(t.hashes))
+			t.keys = append(t.keys, key...)
+			t.add(h, slot)
+			fresh = append(fresh, int32(i))
+		}
+		out = append(out, id)
+	}
+	return out, fresh
+}
+
+func (t *tupleTable) find(keys *batchKeys, out []int32) []int32 {
+	for i := range keys.rows {
+		key := keys.words[i*t.stride:][:t.stride]
+		id, _, found := t.lookup(hashTuple(key), func(id uint32) bool { return t.equal(id, key) })
+		if !found {
+			out = append(out, -1)
+			continue
+		}
+		out = append(out, int32(id))
+	}
+	return out
+}
+
+// byteTable has serialized keys.
+type byteTable struct {
+	hashSlots
+	data []byte
+	ends []int // of each key in data, by number
+}
+
+func newByteTable() *byteTable { return &byteTable{hashSlots: newHashSlots()} }
+
+func (t *byteTable) size() int64 { return t.hashSlots.size() + int64(cap(t.data)+8*cap(t.ends)) }
+
+func (t *byteTable) equal(id uint32, key []byte) bool {
+	from := 0
+	if id > 0 {
+		from = t.ends[id-1]
+	}
+	return bytes.Equal(t.data[from:t.ends[id]], key)
+}
+
+func (t *byteTable) insert(keys *batchKeys, _ int, out []uint32, fresh []int32) ([]uint32, []int32) {
+	for i := range keys.rows {
+		key := keys.bytes.at(i)
+		h := xxh3.Hash(key)
+		id, slot, found := t.lookup(h, func(id uint32) bool { return t.equal(id, key) })
+		if !found {
+			id = uint32(len(t.hashes))
+			t.data = append(t.data, key...)
+			t.ends = append(t.ends, len(t.data))
+			t.add(h, slot)
+			fresh = append(fresh, int32(i))
+		}
+		out = append(out, id)
+	}
+	return out, fresh
+}
+
+func (t *byteTable) find(keys *batchKeys, out []int32) []int32 {
+	for i := range keys.rows {
+		key := keys.bytes.at(i)
+		id, _, found := t.lookup(xxh3.Hash(key), func(id uint32) bool { return t.equal(id, key) })
+		if !found {
+			out = append(out, -1)
+			continue
+		}
+		out = append(out, int32(id))
+	}
+	return out
+}
+
+// byteKeys are serialized keys of a batch: per column a byte 1 and the value, or a byte 0 for NULL; strings as sort keys
+// after their length. No key is a prefix of another.
+type byteKeys struct {
+	data []byte
+	ends []int
+}
+
+func (k *byteKeys) at(i int) []byte {
+	from := 0
+	if i > 0 {
+		from = k.ends[i-1]
+	}
+	return k.data[from:k.ends[i]]
+}
+
+func (k *byteKeys) encode(cols []keyColumn, in []arrow.Array, rows int) {
+	k.data, k.ends = k.data[:0], k.ends[:0]
+	for i := range rows {
+		for c := range cols {
+			k.data = cols[c].appendKey(k.data, in[c], i)
+		}
+		k.ends = append(k.ends, len(k.data))
+	}
+}
+
+func (c *keyColumn) appendKey(dst []byte, a arrow.Array, row int) []byte {
+	if a.IsNull(row) {
+		return append(dst, 0)
+	}
+	dst = append(dst, 1)
+	switch a := a.(type) {
+	case *array.Int64:
+		return binary.LittleEndian.AppendUint64(dst, uint64(a.Value(row)))
+	case *array.Uint64:
+		return binary.LittleEndian.AppendUint64(dst, a.Value(row))
+	case *array.Float64:
+		return binary.LittleEndian.AppendUint64(dst, floatWord(a.Value(row)))
+	case *array.Decimal128:
+		v := a.Value(row)
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(v.HighBits()))
+		return binary.LittleEndian.AppendUint64(dst, v.LowBits())
+	case *array.Decimal256:
+		for _, w := range a.Value(row).Array() {
+			dst = binary.LittleEndian.AppendUint64(dst, w)
+		}
+		return dst
+	case *array.Binary:
+		at := len(dst)
+		dst = append(dst, 0, 0, 0, 0)
+		if c.coll == nil {
+			dst = append(dst, a.Value(row)...)
+		} else {
+			dst = c.coll.AppendKey(dst, a.Value(row))
+		}
+		binary.LittleEndian.PutUint32(dst[at:], uint32(len(dst)-at-4))
+		return dst
+	}
+	return dst
+}
