@@ -53,6 +53,9 @@ type prewriteKey struct {
 	rollbacks []uint64   // of other transactions, newer than this one
 }
 
+// pending tells whether the key is still to be written.
+func (k prewriteKey) pending() bool { return !k.held && k.Op != kvrpcpb.Op_CheckNotExists }
+
 // Prewrite serves KvPrewrite.
 func (m *Manager) Prewrite(ctx context.Context, req *kvrpcpb.PrewriteRequest) (*kvrpcpb.PrewriteResponse, error) {
 	if len(req.Mutations) == 0 {
@@ -171,6 +174,10 @@ func (p *prewrite) answerCommitted() {
 func (p *prewrite) write(c *command) {
 	onePC := p.req.TryOnePc && !p.heldAsync && !p.heldPlain
 	async := p.req.UseAsyncCommit && !p.heldPlain
+	if async && !onePC && !slices.ContainsFunc(p.keys, prewriteKey.pending) {
+		p.minCommitTS = p.heldMinTS // what the locks say and nothing else, or resolvers come to another timestamp
+		return
+	}
 	if onePC || async {
 		if !p.publish(c, onePC) {
 			onePC, async = false, false
@@ -180,7 +187,7 @@ func (p *prewrite) write(c *command) {
 	for i := range p.keys {
 		k := &p.keys[i]
 		switch {
-		case k.held || k.Op == kvrpcpb.Op_CheckNotExists:
+		case !k.pending():
 		case onePC:
 			p.commitAtOnce(c, k)
 		default:

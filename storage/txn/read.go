@@ -169,10 +169,14 @@ func scan(ctx context.Context, snap storage.Snapshot, start, end []byte, req *kv
 	return pairs, nil
 }
 
-// newPair copies what the scanner lends. The key of a failed pair is the locked one.
+// newPair copies what the scanner lends. A failed pair has the key that failed.
 func newPair(key, val []byte, failed *kvrpcpb.KeyError) *kvrpcpb.KvPair {
 	if failed != nil {
-		return &kvrpcpb.KvPair{Error: failed, Key: failed.GetLocked().GetKey()}
+		key := failed.GetLocked().GetKey()
+		if failed.Conflict != nil {
+			key = failed.Conflict.Key
+		}
+		return &kvrpcpb.KvPair{Error: failed, Key: key}
 	}
 	buf := make([]byte, 0, len(key)+len(val))
 	buf = append(append(buf, key...), val...)

@@ -1,0 +1,389 @@
+package txn
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/datadriven"
+	"github.com/pingcap/kvproto/pkg/kvrpcpb"
+	"github.com/stretchr/testify/require"
+
+	"github.com/scree-db/scree/storage"
+	"github.com/scree-db/scree/storage/mvcc"
+	"github.com/scree-db/scree/storage/storagetest"
+)
+
+// script runs the commands of a testdata file against a manager. Timestamps written as "5s" have that physical part, "max"
+// is the latest. Values written as "long:x" are 300 bytes.
+type script struct {
+	t     *testing.T
+	store *storagetest.Store
+	m     *Manager
+}
+
+// TestScripts tells histories: what each command answers, and with "dump" what it leaves behind.
+func TestScripts(t *testing.T) {
+	datadriven.Walk(t, "testdata/scripts", func(t *testing.T, path string) {
+		s := &script{t: t}
+		s.reset()
+		datadriven.RunTest(t, path, s.run)
+	})
+}
+
+func newManager(t testing.TB) (*storagetest.Store, *Manager) {
+	store := storagetest.New(t)
+	return store, newManagerOn(store)
+}
+
+func newManagerOn(store storage.Store) *Manager {
+	conc := NewConcurrency()
+	conc.SetSynced(storagetest.RegionID, storagetest.Term)
+	return NewManager(store, conc, ManagerOptions{})
+}
+
+func (s *script) reset() { s.store, s.m = newManager(s.t) }
+
+func (s *script) run(t *testing.T, d *datadriven.TestData) string {
+	s.t = t
+	ctx := context.Background()
+	a := args{t, d}
+	pb := storagetest.Context()
+	pb.ResolvedLocks, pb.CommittedLocks = a.timestamps("resolved"), a.timestamps("committed")
+	pb.IsolationLevel = kvrpcpb.IsolationLevel(kvrpcpb.IsolationLevel_value[a.str("isolation")])
+	switch d.Cmd {
+	case "reset":
+		s.reset()
+		return ""
+	case "max-ts":
+		return fmt.Sprintln(s.m.conc.MaxTS())
+	case "dump":
+		return s.dump()
+	case "prewrite":
+		return s.prewrite(ctx, pb, a)
+	case "commit":
+		r, err := s.m.Commit(ctx, &kvrpcpb.CommitRequest{Context: pb, StartVersion: a.ts("start"), CommitVersion: a.ts("commit"), Keys: a.keys()})
+		return s.answer(err, r.GetError(), "committed at %s", stamp(r.GetCommitVersion()))
+	case "rollback":
+		r, err := s.m.BatchRollback(ctx, &kvrpcpb.BatchRollbackRequest{Context: pb, StartVersion: a.ts("start"), Keys: a.keys()})
+		return s.answer(err, r.GetError(), "rolled back")
+	case "cleanup":
+		r, err := s.m.Cleanup(ctx, &kvrpcpb.CleanupRequest{Context: pb, StartVersion: a.ts("start"), CurrentTs: a.ts("current"), Key: []byte(a.str("key"))})
+		return s.answer(err, r.GetError(), "commit_version=%s", stamp(r.GetCommitVersion()))
+	case "heartbeat":
+		r, err := s.m.TxnHeartBeat(ctx, &kvrpcpb.TxnHeartBeatRequest{Context: pb, StartVersion: a.ts("start"), PrimaryLock: []byte(a.str("key")), AdviseLockTtl: a.ts("ttl")})
+		return s.answer(err, r.GetError(), "ttl=%d", r.GetLockTtl())
+	case "check-txn":
+		return s.checkTxn(ctx, pb, a)
+	case "check-secondaries":
+		r, err := s.m.CheckSecondaryLocks(ctx, &kvrpcpb.CheckSecondaryLocksRequest{Context: pb, StartVersion: a.ts("start"), Keys: a.keys()})
+		return s.answer(err, r.GetError(), "commit_ts=%s%s", stamp(r.GetCommitTs()), locks(r.GetLocks()))
+	case "resolve":
+		r, err := s.m.ResolveLock(ctx, &kvrpcpb.ResolveLockRequest{Context: pb, StartVersion: a.ts("start"), CommitVersion: a.ts("commit"), Keys: a.keys()})
+		return s.answer(err, r.GetError(), "resolved")
+	case "scan-lock":
+		r, err := s.m.ScanLock(ctx, &kvrpcpb.ScanLockRequest{Context: pb, MaxVersion: a.ts("max"), Limit: uint32(a.ts("limit")), StartKey: []byte(a.str("from")), EndKey: []byte(a.str("to"))})
+		return s.answer(err, r.GetError(), "%d locks%s", len(r.GetLocks()), locks(r.GetLocks()))
+	case "get":
+		r, err := s.m.Get(ctx, &kvrpcpb.GetRequest{Context: pb, Key: []byte(a.str("key")), Version: a.ts("ts"), NeedCommitTs: true})
+		if r.GetNotFound() {
+			return "not found\n"
+		}
+		return s.answer(err, r.GetError(), "%s @%s", short(r.GetValue()), stamp(r.GetCommitTs()))
+	case "batch-get":
+		r, err := s.m.BatchGet(ctx, &kvrpcpb.BatchGetRequest{Context: pb, Keys: a.keys(), Version: a.ts("ts")})
+		return s.answer(err, r.GetError(), "%d pairs%s", len(r.GetPairs()), pairs(r.GetPairs()))
+	case "scan":
+		r, err := s.m.Scan(ctx, &kvrpcpb.ScanRequest{Context: pb, StartKey: []byte(a.str("from")), EndKey: []byte(a.str("to")),
+			Version: a.ts("ts"), Limit: uint32(max(a.ts("limit"), 100*b2u(!d.HasArg("limit")))), Reverse: d.HasArg("reverse"),
+			KeyOnly: d.HasArg("key-only"), SampleStep: uint32(a.ts("step"))})
+		return s.answer(err, r.GetError(), "%d pairs%s", len(r.GetPairs()), pairs(r.GetPairs()))
+	case "delete-range":
+		r, err := s.m.DeleteRange(ctx, &kvrpcpb.DeleteRangeRequest{Context: pb, StartKey: []byte(a.str("from")), EndKey: []byte(a.str("to"))})
+		require.Empty(t, r.GetError())
+		return s.answer(err, nil, "deleted")
+	case "mvcc":
+		if d.HasArg("start") {
+			r, err := s.m.MvccGetByStartTs(ctx, &kvrpcpb.MvccGetByStartTsRequest{Context: pb, StartTs: a.ts("start")})
+			return s.answer(err, nil, "key=%s %v", r.GetKey(), r.GetInfo())
+		}
+		r, err := s.m.MvccGetByKey(ctx, &kvrpcpb.MvccGetByKeyRequest{Context: pb, Key: []byte(a.str("key"))})
+		return s.answer(err, nil, "%v", r.GetInfo())
+	}
+	d.Fatalf(t, "unknown command %q", d.Cmd)
+	return ""
+}
+
+// prewrite reads one mutation a line: put KEY VALUE, insert KEY VALUE, del KEY, lock KEY, check-not-exists KEY, each
+// with an optional exist, not-exist, held or constraint at the end.
+func (s *script) prewrite(ctx context.Context, pb *kvrpcpb.Context, a args) string {
+	req := &kvrpcpb.PrewriteRequest{
+		Context: pb, StartVersion: a.ts("start"), PrimaryLock: []byte(a.str("primary")), LockTtl: max(a.ts("ttl"), 3000*b2u(!a.d.HasArg("ttl"))),
+		UseAsyncCommit: a.d.HasArg("async"), TryOnePc: a.d.HasArg("1pc"), MaxCommitTs: a.ts("max-commit"),
+		MinCommitTs: a.ts("min-commit"), ForUpdateTs: a.ts("for-update"), AssertionLevel: kvrpcpb.AssertionLevel_Strict,
+	}
+	for _, k := range strings.FieldsFunc(a.str("secondaries"), func(r rune) bool { return r == '/' }) {
+		req.Secondaries = append(req.Secondaries, []byte(k))
+	}
+	for _, line := range strings.Split(strings.TrimSpace(a.d.Input), "\n") {
+		mu, action := a.mutation(strings.Fields(line))
+		req.Mutations = append(req.Mutations, mu)
+		if req.ForUpdateTs > 0 {
+			req.PessimisticActions = append(req.PessimisticActions, action)
+		}
+	}
+	r, err := s.m.Prewrite(ctx, req)
+	if err != nil {
+		return s.answer(err, nil, "")
+	}
+	if len(r.Errors) > 0 {
+		var out strings.Builder
+		for _, e := range r.Errors {
+			out.WriteString(keyErrorText(e) + "\n")
+		}
+		return out.String()
+	}
+	return s.answer(nil, nil, "ok min_commit_ts=%s 1pc=%s", stamp(r.MinCommitTs), stamp(r.OnePcCommitTs))
+}
+
+func (s *script) checkTxn(ctx context.Context, pb *kvrpcpb.Context, a args) string {
+	r, err := s.m.CheckTxnStatus(ctx, &kvrpcpb.CheckTxnStatusRequest{
+		Context: pb, PrimaryKey: []byte(a.str("key")), LockTs: a.ts("start"), CallerStartTs: a.ts("caller"), CurrentTs: a.ts("current"),
+		RollbackIfNotExist: a.d.HasArg("rollback"), ForceSyncCommit: a.d.HasArg("force-sync"),
+		ResolvingPessimisticLock: a.d.HasArg("resolving-pessimistic"), VerifyIsPrimary: a.d.HasArg("verify"),
+	})
+	text := fmt.Sprintf("%s ttl=%d commit_version=%s", r.GetAction(), r.GetLockTtl(), stamp(r.GetCommitVersion()))
+	if r.GetLockInfo() != nil {
+		text += locks([]*kvrpcpb.LockInfo{r.LockInfo})
+	}
+	return s.answer(err, r.GetError(), "%s", text)
+}
+
+func (s *script) answer(err error, failed *kvrpcpb.KeyError, format string, v ...any) string {
+	if err != nil {
+		return "failed: " + err.Error() + "\n"
+	}
+	if failed != nil {
+		return keyErrorText(failed) + "\n"
+	}
+	return fmt.Sprintf(format, v...) + "\n"
+}
+
+// dump prints all records.
+func (s *script) dump() string {
+	var out strings.Builder
+	each := func(cf storage.CF, print func(key string, ts uint64, val []byte)) {
+		it, err := s.store.Engine.NewIterator(storage.IterOptions{CF: cf})
+		require.NoError(s.t, err)
+		for ok := it.First(); ok; ok = it.Next() {
+			encoded, ts := it.Key(), uint64(0)
+			if cf != storage.CFLock {
+				encoded, ts, err = mvcc.SplitVersion(encoded)
+				require.NoError(s.t, err)
+			}
+			key, err := mvcc.DecodeKey(nil, encoded)
+			require.NoError(s.t, err)
+			print(string(key), ts, it.Value())
+		}
+		require.NoError(s.t, it.Close())
+	}
+	each(storage.CFLock, func(key string, _ uint64, val []byte) {
+		l, err := mvcc.ParseLock(val)
+		require.NoError(s.t, err)
+		fmt.Fprintf(&out, "lock  %s %c start=%s primary=%s ttl=%d", key, l.Type, stamp(l.StartTS), l.Primary, l.TTL)
+		optional(&out, "min_commit", l.MinCommitTS)
+		optional(&out, "for_update", l.ForUpdateTS)
+		if l.AsyncCommit {
+			fmt.Fprintf(&out, " async%q", l.Secondaries)
+		}
+		if len(l.RollbackTS) > 0 {
+			fmt.Fprintf(&out, " rollbacks=%d", l.RollbackTS)
+		}
+		fmt.Fprintf(&out, " %s\n", short(l.ShortValue))
+	})
+	each(storage.CFWrite, func(key string, ts uint64, val []byte) {
+		w, err := mvcc.ParseWrite(val)
+		require.NoError(s.t, err)
+		fmt.Fprintf(&out, "write %s @%s %c start=%s", key, stamp(ts), w.Type, stamp(w.StartTS))
+		if w.Overlapped {
+			out.WriteString(" overlapped")
+		}
+		fmt.Fprintf(&out, " %s\n", short(w.ShortValue))
+	})
+	each(storage.CFDefault, func(key string, ts uint64, val []byte) {
+		fmt.Fprintf(&out, "value %s @%s %s\n", key, stamp(ts), short(val))
+	})
+	return out.String()
+}
+
+func optional(out *strings.Builder, name string, ts uint64) {
+	if ts > 0 {
+		fmt.Fprintf(out, " %s=%s", name, stamp(ts))
+	}
+}
+
+func keyErrorText(e *kvrpcpb.KeyError) string {
+	switch {
+	case e.Locked != nil:
+		return "locked" + locks([]*kvrpcpb.LockInfo{e.Locked})
+	case e.Conflict != nil:
+		c := e.Conflict
+		return fmt.Sprintf("conflict %s key=%s start=%s with start=%s commit=%s", c.Reason, c.Key, stamp(c.StartTs), stamp(c.ConflictTs), stamp(c.ConflictCommitTs))
+	case e.AlreadyExist != nil:
+		return fmt.Sprintf("already exists %s", e.AlreadyExist.Key)
+	case e.CommitTsExpired != nil:
+		return fmt.Sprintf("commit_ts expired key=%s min_commit=%s", e.CommitTsExpired.Key, stamp(e.CommitTsExpired.MinCommitTs))
+	case e.TxnNotFound != nil:
+		return fmt.Sprintf("txn %s not found on %s", stamp(e.TxnNotFound.StartTs), e.TxnNotFound.PrimaryKey)
+	case e.TxnLockNotFound != nil:
+		return fmt.Sprintf("lock not found on %s", e.TxnLockNotFound.Key)
+	case e.AssertionFailed != nil:
+		f := e.AssertionFailed
+		return fmt.Sprintf("assertion %s failed key=%s existing=%s..%s", f.Assertion, f.Key, stamp(f.ExistingStartTs), stamp(f.ExistingCommitTs))
+	case e.PrimaryMismatch != nil:
+		return "primary mismatch" + locks([]*kvrpcpb.LockInfo{e.PrimaryMismatch.LockInfo})
+	case e.Deadlock != nil:
+		return fmt.Sprintf("deadlock lock_ts=%s key=%s", stamp(e.Deadlock.LockTs), e.Deadlock.LockKey)
+	default:
+		return "abort: " + e.Abort
+	}
+}
+
+func locks(infos []*kvrpcpb.LockInfo) string {
+	var out strings.Builder
+	for _, l := range infos {
+		fmt.Fprintf(&out, "\n  %s %s start=%s primary=%s ttl=%d", l.Key, l.LockType, stamp(l.LockVersion), l.PrimaryLock, l.LockTtl)
+		optional(&out, "min_commit", l.MinCommitTs)
+		if l.UseAsyncCommit {
+			fmt.Fprintf(&out, " async%q", l.Secondaries)
+		}
+	}
+	return out.String()
+}
+
+func pairs(ps []*kvrpcpb.KvPair) string {
+	var out strings.Builder
+	for _, p := range ps {
+		if p.Error != nil {
+			fmt.Fprintf(&out, "\n  %s: %s", p.Key, strings.ReplaceAll(keyErrorText(p.Error), "\n", ""))
+			continue
+		}
+		fmt.Fprintf(&out, "\n  %s=%s", p.Key, short(p.Value))
+	}
+	return out.String()
+}
+
+func short(val []byte) string {
+	switch {
+	case val == nil:
+		return "-"
+	case len(val) > 20:
+		return fmt.Sprintf("%s...(%d)", val[:6], len(val))
+	default:
+		return strconv.Quote(string(val))
+	}
+}
+
+// stamp prints timestamps as they are written in scripts.
+func stamp(ts uint64) string {
+	switch {
+	case ts == math.MaxUint64:
+		return "max"
+	case ts >= 1000<<18:
+		return fmt.Sprintf("%ds+%d", ts>>18/1000, ts-ts>>18/1000*1000<<18)
+	default:
+		return strconv.FormatUint(ts, 10)
+	}
+}
+
+func b2u(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+type args struct {
+	t *testing.T
+	d *datadriven.TestData
+}
+
+func (a args) str(name string) (v string) {
+	if a.d.HasArg(name) {
+		a.d.ScanArgs(a.t, name, &v)
+	}
+	return v
+}
+
+func (a args) ts(name string) uint64 { return a.parse(a.str(name)) }
+
+func (a args) parse(s string) uint64 {
+	switch {
+	case s == "":
+		return 0
+	case s == "max":
+		return math.MaxUint64
+	}
+	seconds, isSeconds := strings.CutSuffix(s, "s")
+	n, err := strconv.ParseUint(seconds, 10, 64)
+	require.NoError(a.t, err)
+	if isSeconds {
+		return n * 1000 << 18
+	}
+	return n
+}
+
+func (a args) timestamps(name string) (list []uint64) {
+	for _, s := range a.list(name) {
+		list = append(list, a.parse(s))
+	}
+	return list
+}
+
+func (a args) keys() (keys [][]byte) {
+	for _, s := range a.list("keys") {
+		keys = append(keys, []byte(s))
+	}
+	return keys
+}
+
+func (a args) list(name string) []string {
+	for _, c := range a.d.CmdArgs {
+		if c.Key == name {
+			return c.Vals
+		}
+	}
+	return nil
+}
+
+func (a args) mutation(f []string) (*kvrpcpb.Mutation, kvrpcpb.PrewriteRequest_PessimisticAction) {
+	ops := map[string]kvrpcpb.Op{"put": kvrpcpb.Op_Put, "insert": kvrpcpb.Op_Insert, "del": kvrpcpb.Op_Del, "lock": kvrpcpb.Op_Lock, "check-not-exists": kvrpcpb.Op_CheckNotExists}
+	op, ok := ops[f[0]]
+	require.True(a.t, ok, "mutation %q", f)
+	mu := &kvrpcpb.Mutation{Op: op, Key: []byte(f[1])}
+	rest := f[2:]
+	if op == kvrpcpb.Op_Put || op == kvrpcpb.Op_Insert {
+		v := f[2]
+		if c, long := strings.CutPrefix(v, "long:"); long {
+			v = strings.Repeat(c, 300)
+		}
+		mu.Value, rest = []byte(v), f[3:]
+	}
+	var action kvrpcpb.PrewriteRequest_PessimisticAction
+	for _, w := range rest {
+		switch w {
+		case "exist":
+			mu.Assertion = kvrpcpb.Assertion_Exist
+		case "not-exist":
+			mu.Assertion = kvrpcpb.Assertion_NotExist
+		case "held":
+			action = kvrpcpb.PrewriteRequest_DO_PESSIMISTIC_CHECK
+		case "constraint":
+			action = kvrpcpb.PrewriteRequest_DO_CONSTRAINT_CHECK
+		}
+	}
+	return mu, action
+}
