@@ -1,0 +1,232 @@
+package coprocessor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/pingcap/kvproto/pkg/coprocessor"
+	"github.com/pingcap/kvproto/pkg/kvrpcpb"
+	"github.com/pingcap/tipb/go-tipb"
+
+	"github.com/scree-db/scree/codec/value"
+	"github.com/scree-db/scree/executor"
+	"github.com/scree-db/scree/executor/expr"
+)
+
+// dagRun is one DAG request under way. One goroutine.
+type dagRun struct {
+	e       *Endpoint
+	req     *coprocessor.Request
+	dag     *tipb.DAGRequest
+	view    *view
+	env     *executor.Env
+	root    *tipb.Executor
+	reader  *rangeReader
+	op      executor.Operator
+	slot    *slot
+	offsets []uint32
+	begin   time.Time
+	// rows that were output, of them the page counts.
+	rows uint64
+}
+
+// runDAG executes a DAG request. Rows go to sink, or into the response where sink is nil.
+func (e *Endpoint) runDAG(ctx context.Context, req *coprocessor.Request, sink func(executor.Batch) error) (*coprocessor.Response, error) {
+	if len(req.Tasks) > 0 {
+		return nil, errors.New("batched tasks are not supported: send one request for each region")
+	}
+	dag, err := DecodeDAG(req.Data)
+	if err != nil {
+		return nil, err
+	}
+	r := &dagRun{e: e, req: req, dag: dag, offsets: dag.OutputOffsets, begin: e.opts.Now()}
+	view, err := e.open(ctx, req, dag.GetStartTsFallback())
+	if err != nil {
+		return nil, err
+	}
+	r.view = view
+	resp, err := r.execute(ctx, sink)
+	return resp, errors.Join(err, r.close())
+}
+
+// close gives everything back, also after a failed start.
+func (r *dagRun) close() error {
+	r.slot.give()
+	var err error
+	if r.op != nil {
+		err = r.op.Close()
+	}
+	if r.reader != nil {
+		err = errors.Join(err, r.reader.close())
+	}
+	return errors.Join(err, r.view.snap.Close())
+}
+
+func (r *dagRun) execute(ctx context.Context, sink func(executor.Batch) error) (*coprocessor.Response, error) {
+	if r.unchanged() {
+		return &coprocessor.Response{IsCacheHit: true, CacheLastVersion: r.view.snap.DataVersion()}, nil
+	}
+	if err := r.build(); err != nil {
+		return nil, err
+	}
+	if !r.isSmall() {
+		r.slot = &slot{s: r.e.slots}
+	}
+	out := r.newOutput(sink)
+	finished, err := r.pull(ctx, out)
+	evaluation := new(value.Error)
+	if err != nil && !errors.As(err, &evaluation) {
+		return nil, err
+	}
+	if err != nil {
+		out.response.Error = &tipb.Error{Code: int32(evaluation.Code), Msg: evaluation.Message}
+		finished = true
+	}
+	return r.respond(out, finished)
+}
+
+// unchanged reports whether the client has the answer for this very version of the region.
+func (r *dagRun) unchanged() bool {
+	return r.req.IsCacheEnabled && r.req.CacheIfMatchVersion != 0 &&
+		r.req.CacheIfMatchVersion == r.view.snap.DataVersion()
+}
+
+// isSmall reports whether the request reads so few keys that it need not queue.
+func (r *dagRun) isSmall() bool {
+	const few = 16
+	if len(r.req.Ranges) > few {
+		return false
+	}
+	for _, kr := range r.req.Ranges {
+		if !isPoint(kr, r.reader.points) {
+			return false
+		}
+	}
+	return true
+}
+
+// build assembles the operators over the region's data.
+func (r *dagRun) build() error {
+	location, err := timeZone(r.dag.TimeZoneName, r.dag.TimeZoneOffset)
+	if err != nil {
+		return err
+	}
+	r.env = &executor.Env{
+		Partial: true, Memory: executor.NewMemory(r.e.opts.MemoryMax),
+		Expr: &expr.Context{
+			Flags: r.dag.Flags, SQLMode: r.dag.GetSqlMode(), Location: location,
+			DivPrecisionIncrement: divPrecisionIncrement(r.dag), MaxAllowedPacket: r.dag.GetMaxAllowedPacket(),
+			Warnings: &expr.Warnings{Limit: int(min(r.dag.GetMaxWarningCount(), warningsMax))},
+		},
+	}
+	if r.dag.GetCollectExecutionSummaries() {
+		r.env.Stats = executor.NewStats(r.e.opts.Now)
+	}
+	if r.root, err = executor.Tree(r.dag.Executors); err != nil {
+		return err
+	}
+	if r.op, err = executor.Build(r.root, r.leaf, r.env); err != nil {
+		return err
+	}
+	return checkOffsets(r.offsets, len(r.op.Fields()))
+}
+
+// warningsMax bounds the list of warnings that a client may ask for.
+const warningsMax = 65535
+
+// leaf makes the operator of a scan. There is one scan: the ranges belong to it.
+func (r *dagRun) leaf(scan *tipb.Executor) (executor.Operator, error) {
+	if r.reader != nil {
+		return nil, errors.New("a DAG with several scans is not supported")
+	}
+	o := r.view.opts
+	o.Desc = scan.GetTblScan().GetDesc() || scan.GetIdxScan().GetDesc()
+	// Record keys of integer handles have one length; other keys may be prefixes of each other.
+	points := scan.TblScan != nil && len(scan.TblScan.PrimaryColumnIds) == 0
+	r.reader = newRangeReader(r.view.snap, r.req.Ranges, points, o)
+	r.reader.keepLast = r.req.PagingSize > 0 || r.req.MaxKeysRead > 0
+	return newScan(scan, r.reader, r.env.Expr)
+}
+
+// pull drains the operators into out. finished is false if a page ended first.
+func (r *dagRun) pull(ctx context.Context, out *output) (finished bool, err error) {
+	if err := r.slot.take(ctx); err != nil {
+		return false, err
+	}
+	for {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		b, err := r.op.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		r.rows += uint64(b.Len())
+		if err := out.add(ctx, b); err != nil {
+			return false, err
+		}
+		if r.pageIsFull() {
+			return false, nil
+		}
+		if err := r.slot.yield(ctx); err != nil {
+			return false, err
+		}
+	}
+}
+
+// pageIsFull says whether to stop here and let the client ask for the rest.
+func (r *dagRun) pageIsFull() bool {
+	return r.req.PagingSize > 0 && r.rows >= r.req.PagingSize ||
+		r.req.MaxKeysRead > 0 && uint64(r.reader.Stats().TotalKeys) >= r.req.MaxKeysRead
+}
+
+// respond completes the response after the last row.
+func (r *dagRun) respond(out *output, finished bool) (*coprocessor.Response, error) {
+	r.complete(out.response)
+	data, err := out.response.Marshal()
+	if err != nil {
+		return nil, fmt.Errorf("encode response: %w", err)
+	}
+	stats := r.reader.Stats()
+	resp := &coprocessor.Response{Data: data}
+	if !finished {
+		resp.Range = r.reader.scanned()
+	}
+	if r.req.IsCacheEnabled {
+		resp.CanBeCached = !stats.MetNewer && out.response.Error == nil
+		resp.CacheLastVersion = r.view.snap.DataVersion()
+	}
+	took := uint64(max(r.e.opts.Now().Sub(r.begin), 0))
+	wait := uint64(max(r.view.wait, 0))
+	resp.ExecDetailsV2 = &kvrpcpb.ExecDetailsV2{
+		TimeDetailV2: &kvrpcpb.TimeDetailV2{WaitWallTimeNs: wait, ProcessWallTimeNs: took - min(took, wait), TotalRpcWallTimeNs: took},
+		ScanDetailV2: &kvrpcpb.ScanDetailV2{
+			ProcessedVersions: uint64(stats.ProcessedKeys), TotalVersions: uint64(stats.TotalKeys), GetSnapshotNanos: wait,
+		},
+	}
+	resp.ExecDetailsV2.TimeDetail = &kvrpcpb.TimeDetail{
+		WaitWallTimeMs: wait / 1e6, ProcessWallTimeMs: took / 1e6, TotalRpcWallTimeNs: took,
+	}
+	return resp, nil
+}
+
+// complete fills in everything but the rows.
+func (r *dagRun) complete(s *tipb.SelectResponse) {
+	w := r.env.Expr.Warnings
+	if w.Count > 0 {
+		count := int64(w.Count)
+		s.Warnings, s.WarningCount = w.List, &count
+	}
+	if r.dag.GetCollectRangeCounts() {
+		s.OutputCounts = r.reader.counts
+	}
+	if r.env.Stats != nil {
+		s.ExecutionSummaries = r.env.Stats.Summaries(r.root)
+	}
+}

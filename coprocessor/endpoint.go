@@ -1,0 +1,186 @@
+package coprocessor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"github.com/pingcap/kvproto/pkg/coprocessor"
+	"github.com/pingcap/kvproto/pkg/errorpb"
+	"github.com/pingcap/kvproto/pkg/kvrpcpb"
+
+	"log/slog"
+
+	"github.com/scree-db/scree/executor"
+	"github.com/scree-db/scree/storage"
+	"github.com/scree-db/scree/storage/mvcc"
+	"github.com/scree-db/scree/storage/txn"
+)
+
+// Options tune an Endpoint; the zero value is right for most.
+type Options struct {
+	// Concurrency is how many requests compute at a time; default GOMAXPROCS.
+	Concurrency int
+	// MemoryMax bounds what one request's operators hold, in bytes; default 1 GiB.
+	MemoryMax int64
+	// ResponseMax bounds an encoded response, in bytes; default 512 MiB.
+	ResponseMax int
+	// Now is the clock of execution summaries; default time.Now.
+	Now    func() time.Time
+	Logger *slog.Logger // nil: discard
+}
+
+// Endpoint answers coprocessor requests of one store. Safe for concurrent use.
+type Endpoint struct {
+	store storage.Store
+	locks *txn.Concurrency
+	opts  Options
+	slots *slots
+}
+
+// NewEndpoint serves the regions of store; c has the locks that are only in memory.
+func NewEndpoint(store storage.Store, c *txn.Concurrency, o Options) *Endpoint {
+	if o.Concurrency <= 0 {
+		o.Concurrency = runtime.GOMAXPROCS(0)
+	}
+	if o.MemoryMax <= 0 {
+		o.MemoryMax = 1 << 30
+	}
+	if o.ResponseMax <= 0 {
+		o.ResponseMax = 512 << 20
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Endpoint{store: store, locks: c, opts: o, slots: newSlots(o.Concurrency)}
+}
+
+// The request types.
+const (
+	tpDAG      = 103
+	tpAnalyze  = 104
+	tpChecksum = 105
+)
+
+// Handle answers a request with one message. It never returns nil.
+func (e *Endpoint) Handle(ctx context.Context, req *coprocessor.Request) *coprocessor.Response {
+	resp, err := e.run(ctx, req, nil)
+	if err != nil {
+		return &coprocessor.Response{OtherError: err.Error()}
+	}
+	return resp
+}
+
+// Stream answers a DAG request by handing each batch to sink, which may use it until it returns. The response is like
+// Handle's, but its data has no rows. An error is sink's, or the context's.
+func (e *Endpoint) Stream(ctx context.Context, req *coprocessor.Request, sink func(executor.Batch) error) (*coprocessor.Response, error) {
+	if req.GetTp() != tpDAG {
+		return &coprocessor.Response{OtherError: fmt.Sprintf("request type %d has no batches", req.GetTp())}, nil
+	}
+	return e.run(ctx, req, sink)
+}
+
+// run does the work of both entrances: sink is nil for Handle.
+func (e *Endpoint) run(ctx context.Context, req *coprocessor.Request, sink func(executor.Batch) error) (resp *coprocessor.Response, err error) {
+	defer func() {
+		// One query that meets a bug must not take the store's other regions down.
+		if r := recover(); r != nil {
+			e.opts.Logger.Error("coprocessor request panicked", "panic", r, "stack", string(debug.Stack()))
+			resp, err = &coprocessor.Response{OtherError: fmt.Sprintf("internal error: %v", r)}, nil
+		}
+	}()
+	outer := ctx
+	if ms := req.GetContext().GetMaxExecutionDurationMs(); ms > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, time.Duration(ms)*time.Millisecond, errDeadline)
+		defer cancel()
+	}
+	switch req.GetTp() {
+	case tpDAG:
+		resp, err = e.runDAG(ctx, req, sink)
+	case tpChecksum:
+		resp, err = e.checksum(ctx, req)
+	case tpAnalyze:
+		err = errors.New("ANALYZE requests are not supported")
+	default:
+		err = fmt.Errorf("unsupported request type %d", req.GetTp())
+	}
+	if err == nil {
+		return resp, nil
+	}
+	return answerError(outer, ctx, err)
+}
+
+var errDeadline = errors.New("Deadline is exceeded") //nolint:staticcheck // clients look for this spelling
+
+// sinkError is an error that a sink returned: it goes back to the sink's owner as it was.
+type sinkError struct{ error }
+
+// answerError finds an error's place in the response. What comes back as an error is the caller's own doing.
+func answerError(outer, inner context.Context, err error) (*coprocessor.Response, error) {
+	var region *storage.RegionError
+	var locked *mvcc.LockedError
+	var sink sinkError
+	switch {
+	case errors.As(err, &sink):
+		return nil, sink.error
+	case errors.As(err, &region):
+		return &coprocessor.Response{RegionError: region.Pb}, nil
+	case errors.As(err, &locked):
+		return &coprocessor.Response{Locked: locked.Info}, nil
+	case outer.Err() != nil:
+		return nil, context.Cause(outer)
+	case inner.Err() != nil:
+		return &coprocessor.Response{RegionError: &errorpb.Error{Message: errDeadline.Error()}}, nil
+	}
+	return &coprocessor.Response{OtherError: err.Error()}, nil
+}
+
+// view is a region as a request sees it.
+type view struct {
+	snap storage.Snapshot
+	opts mvcc.ReadOptions
+	wait time.Duration // for the snapshot
+}
+
+// open checks the locks in memory and takes the snapshot: in this order, so that a prewrite that is only in memory now
+// is met here, and one that is already in the store is met in the snapshot.
+func (e *Endpoint) open(ctx context.Context, req *coprocessor.Request, ts uint64) (*view, error) {
+	if req.StartTs != 0 {
+		ts = req.StartTs
+	}
+	rc := req.GetContext()
+	v := &view{opts: mvcc.ReadOptions{
+		TS: ts, Isolation: rc.GetIsolationLevel(),
+		BypassLocks: rc.GetResolvedLocks(), AccessLocks: rc.GetCommittedLocks(), NoFillCache: rc.GetNotFillCache(),
+	}}
+	if err := e.checkMemoryLocks(req, v.opts); err != nil {
+		return nil, err
+	}
+	begin := e.opts.Now()
+	snap, err := e.store.Snapshot(ctx, txn.RegionOf(rc))
+	if err != nil {
+		return nil, err
+	}
+	v.snap, v.wait = snap, e.opts.Now().Sub(begin)
+	if err := checkRanges(req.Ranges, snap.Region()); err != nil {
+		return nil, errors.Join(err, snap.Close())
+	}
+	return v, nil
+}
+
+func (e *Endpoint) checkMemoryLocks(req *coprocessor.Request, o mvcc.ReadOptions) error {
+	for _, r := range req.Ranges {
+		err := e.locks.ReadCheck(o.TS, r.Start, r.End, o.BypassLocks)
+		if err != nil && o.Isolation == kvrpcpb.IsolationLevel_SI {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,85 @@
+package coprocessor
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/pingcap/tipb/go-tipb"
+
+	"github.com/scree-db/scree/codec/chunk"
+	"github.com/scree-db/scree/executor"
+)
+
+// output takes the rows of a run: into the response, or to a sink.
+type output struct {
+	response *tipb.SelectResponse
+	fields   []*tipb.FieldType // of all columns
+	offsets  []uint32          // of those to output
+	sink     func(executor.Batch) error
+	slot     *slot
+	bytes    int
+	max      int
+}
+
+// newOutput chooses the encoding: TypeDefault where TypeChunk is not asked for or not possible.
+func (r *dagRun) newOutput(sink func(executor.Batch) error) *output {
+	o := &output{fields: r.op.Fields(), offsets: r.offsets, sink: sink, slot: r.slot, max: r.e.opts.ResponseMax}
+	o.response = &tipb.SelectResponse{EncodeType: r.dag.EncodeType}
+	if r.dag.EncodeType != tipb.EncodeType_TypeChunk || !o.chunkable() {
+		o.response.EncodeType = tipb.EncodeType_TypeDefault
+	}
+	return o
+}
+
+// chunkable reports whether all output types have a layout in TypeChunk.
+func (o *output) chunkable() bool {
+	for _, at := range o.offsets {
+		switch o.fields[at].GetTp() {
+		case typeVector, typeGeometry:
+			return false
+		}
+	}
+	return true
+}
+
+// The MySQL types that TypeChunk has no layout for here.
+const (
+	typeVector   = 0xe1
+	typeGeometry = 0xff
+)
+
+// add takes one batch. A sink may take its time, so it is called without the slot.
+func (o *output) add(ctx context.Context, b executor.Batch) error {
+	if o.sink != nil {
+		o.slot.give()
+		if err := o.sink(o.project(b)); err != nil {
+			return sinkError{err}
+		}
+		return o.slot.take(ctx)
+	}
+	var data []byte
+	var err error
+	if o.response.EncodeType == tipb.EncodeType_TypeChunk {
+		data, err = chunk.AppendChunk(nil, b, o.offsets, o.fields)
+	} else {
+		data, err = chunk.AppendDefault(nil, b, o.offsets, o.fields)
+	}
+	if err != nil {
+		return fmt.Errorf("encode rows: %w", err)
+	}
+	if o.bytes += len(data); o.bytes > o.max {
+		return fmt.Errorf("the response exceeds %d bytes: ask for pages, or for less", o.max)
+	}
+	o.response.Chunks = append(o.response.Chunks, tipb.Chunk{RowsData: data})
+	return nil
+}
+
+// project picks the output columns.
+func (o *output) project(b executor.Batch) executor.Batch {
+	cols := make([]arrow.Array, len(o.offsets))
+	for i, at := range o.offsets {
+		cols[i] = b.Cols[at]
+	}
+	return executor.Batch{Cols: cols, Sel: b.Sel, Rows: b.Rows}
+}

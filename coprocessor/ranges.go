@@ -1,0 +1,201 @@
+package coprocessor
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/pingcap/kvproto/pkg/coprocessor"
+	"github.com/pingcap/kvproto/pkg/errorpb"
+	"github.com/pingcap/kvproto/pkg/metapb"
+
+	"github.com/scree-db/scree/codec/memcmp"
+	"github.com/scree-db/scree/storage"
+	"github.com/scree-db/scree/storage/mvcc"
+)
+
+// rangeReader gives the pairs of several key ranges one after another, as executor.KVIterator. Ranges are ascending;
+// with Desc it starts at the end of the last one.
+type rangeReader struct {
+	snap   storage.Snapshot
+	opts   mvcc.ReadOptions
+	ranges []*coprocessor.KeyRange // in reading order
+	// points says that all keys of a range have the length of its bounds, see isPoint.
+	points bool
+	// keepLast notes where reading has come to, for paging.
+	keepLast bool
+
+	next int // index of the range to open next
+	scan *mvcc.Scanner
+	get  *mvcc.PointReader // made for the first point
+	last []byte            // the last key handed out
+	// counts has the pairs of each range, in reading order.
+	counts []int64
+	stats  mvcc.ScanStats // of closed scanners and gets
+}
+
+func newRangeReader(snap storage.Snapshot, ranges []*coprocessor.KeyRange, points bool, o mvcc.ReadOptions) *rangeReader {
+	r := &rangeReader{snap: snap, opts: o, ranges: ranges, points: points, counts: make([]int64, len(ranges))}
+	if o.Desc {
+		r.ranges = make([]*coprocessor.KeyRange, len(ranges))
+		for i, kr := range ranges {
+			r.ranges[len(ranges)-1-i] = kr
+		}
+	}
+	return r
+}
+
+// Next implements executor.KVIterator.
+func (r *rangeReader) Next() (key, val []byte, ok bool, err error) {
+	for {
+		if r.scan != nil {
+			key, val, ok, err = r.scan.Next()
+			if err != nil {
+				return nil, nil, false, err
+			}
+			if ok {
+				r.counts[r.next-1]++
+				if r.keepLast {
+					r.last = append(r.last[:0], key...)
+				}
+				return key, val, true, nil
+			}
+			if err := r.closeScan(); err != nil {
+				return nil, nil, false, err
+			}
+		}
+		if r.next == len(r.ranges) {
+			return nil, nil, false, nil
+		}
+		kr := r.ranges[r.next]
+		r.next++
+		if isPoint(kr, r.points) {
+			if val, err = r.point(kr.Start); err != nil || val != nil {
+				return kr.Start, val, err == nil, err
+			}
+			continue
+		}
+		if r.scan, err = mvcc.NewScanner(r.snap, kr.Start, kr.End, r.opts); err != nil {
+			return nil, nil, false, err
+		}
+	}
+}
+
+func (r *rangeReader) point(key []byte) ([]byte, error) {
+	if r.get == nil {
+		r.get = mvcc.NewPointReader(r.snap, r.opts)
+	}
+	val, _, err := r.get.Get(key)
+	r.stats.TotalKeys++
+	r.stats.MetNewer = true // a point reader does not tell: such an answer is cheap, and not worth caching
+	if val != nil {
+		r.stats.ProcessedKeys++
+		r.counts[r.next-1]++
+		if r.keepLast {
+			r.last = append(r.last[:0], key...)
+		}
+	}
+	return val, err
+}
+
+func (r *rangeReader) closeScan() error {
+	if r.scan == nil {
+		return nil
+	}
+	addStats(&r.stats, r.scan.Stats())
+	err := r.scan.Close()
+	r.scan = nil
+	return err
+}
+
+// close releases what is open; the reader is done.
+func (r *rangeReader) close() error {
+	err := r.closeScan()
+	if r.get != nil {
+		err = errors.Join(err, r.get.Close())
+	}
+	return err
+}
+
+// Stats sums up everything read so far.
+func (r *rangeReader) Stats() mvcc.ScanStats {
+	out := r.stats
+	if r.scan != nil {
+		addStats(&out, r.scan.Stats())
+	}
+	return out
+}
+
+func addStats(to *mvcc.ScanStats, s mvcc.ScanStats) {
+	to.ProcessedKeys += s.ProcessedKeys
+	to.TotalKeys += s.TotalKeys
+	to.MetNewer = to.MetNewer || s.MetNewer
+}
+
+// scanned is the interval that has been read: from the start of the first range to just behind the last key, or, where
+// keys descend, from the last key to the end. nil if nothing was read.
+func (r *rangeReader) scanned() *coprocessor.KeyRange {
+	if len(r.ranges) == 0 || r.last == nil {
+		return nil
+	}
+	first := r.ranges[0]
+	if r.opts.Desc {
+		return &coprocessor.KeyRange{Start: bytes.Clone(r.last), End: first.End}
+	}
+	return &coprocessor.KeyRange{Start: first.Start, End: append(bytes.Clone(r.last), 0)}
+}
+
+// isPoint reports whether a range can hold just one key: its end is the next key of any length, or, with sameLength,
+// the next key of the start's length.
+func isPoint(r *coprocessor.KeyRange, sameLength bool) bool {
+	n := len(r.Start)
+	if len(r.End) == n+1 {
+		return r.End[n] == 0 && bytes.HasPrefix(r.End, r.Start)
+	}
+	if !sameLength || len(r.End) != n {
+		return false
+	}
+	// Compare with start + 1 without making it.
+	i := n - 1
+	for ; i >= 0 && r.Start[i] == 0xff; i-- {
+		if r.End[i] != 0 {
+			return false
+		}
+	}
+	return i >= 0 && r.End[i] == r.Start[i]+1 && bytes.Equal(r.Start[:i], r.End[:i])
+}
+
+// checkRanges refuses ranges that are out of order, and ones that reach over the region's bounds: their rows would be
+// missing without a word.
+func checkRanges(ranges []*coprocessor.KeyRange, region *metapb.Region) error {
+	for i, r := range ranges {
+		if len(r.End) > 0 && bytes.Compare(r.Start, r.End) > 0 {
+			return fmt.Errorf("key range %d is reversed", i)
+		}
+		if i > 0 && (len(ranges[i-1].End) == 0 || bytes.Compare(ranges[i-1].End, r.Start) > 0) {
+			return fmt.Errorf("key range %d is out of order", i)
+		}
+	}
+	if len(ranges) == 0 {
+		return nil
+	}
+	start := memcmp.AppendBytes(nil, ranges[0].Start)
+	if bytes.Compare(start, region.StartKey) < 0 {
+		return outsideRegion(start, region)
+	}
+	last := ranges[len(ranges)-1].End
+	end := memcmp.AppendBytes(nil, last)
+	if len(region.EndKey) > 0 && (len(last) == 0 || bytes.Compare(end, region.EndKey) > 0) {
+		return outsideRegion(end, region)
+	}
+	return nil
+}
+
+func outsideRegion(key []byte, region *metapb.Region) error {
+	return &storage.RegionError{Pb: &errorpb.Error{
+		Message: fmt.Sprintf("key %x is not in region %d", key, region.Id),
+		KeyNotInRegion: &errorpb.KeyNotInRegion{
+			Key: key, RegionId: region.Id, StartKey: region.StartKey, EndKey: region.EndKey,
+		},
+	}}
+}

@@ -1,0 +1,94 @@
+package kvservice
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/pingcap/kvproto/pkg/tikvpb"
+)
+
+// command runs one entry of a batch. A command that this store does not have is answered with an empty response, which
+// fails that call alone.
+func (s *Service) command(ctx context.Context, req *tikvpb.BatchCommandsRequest_Request) (*tikvpb.BatchCommandsResponse_Response, error) {
+	out := new(tikvpb.BatchCommandsResponse_Response)
+	var err error
+	switch cmd := req.GetCmd().(type) {
+	case *tikvpb.BatchCommandsRequest_Request_Get:
+		r := new(tikvpb.BatchCommandsResponse_Response_Get)
+		r.Get, err = s.KvGet(ctx, cmd.Get)
+		out.Cmd = r
+	case *tikvpb.BatchCommandsRequest_Request_Scan:
+		r := new(tikvpb.BatchCommandsResponse_Response_Scan)
+		r.Scan, err = s.KvScan(ctx, cmd.Scan)
+		out.Cmd = r
+	case *tikvpb.BatchCommandsRequest_Request_Prewrite:
+		r := new(tikvpb.BatchCommandsResponse_Response_Prewrite)
+		r.Prewrite, err = s.KvPrewrite(ctx, cmd.Prewrite)
+		out.Cmd = r
+	case *tikvpb.BatchCommandsRequest_Request_Commit:
+		r := new(tikvpb.BatchCommandsResponse_Response_Commit)
+		r.Commit, err = s.KvCommit(ctx, cmd.Commit)
+		out.Cmd = r
+	case *tikvpb.BatchCommandsRequest_Request_Cleanup:
+		r := new(tikvpb.BatchCommandsResponse_Response_Cleanup)
+		r.Cleanup, err = s.KvCleanup(ctx, cmd.Cleanup)
+		out.Cmd = r
+	case *tikvpb.BatchCommandsRequest_Request_BatchGet:
+		r := new(tikvpb.BatchCommandsResponse_Response_BatchGet)
+		r.BatchGet, err = s.KvBatchGet(ctx, cmd.BatchGet)
+		out.Cmd = r
+	case *tikvpb.BatchCommandsRequest_Request_BatchRollback:
+		r := new(tikvpb.BatchCommandsResponse_Response_BatchRollback)
+		r.BatchRollback, err = s.KvBatchRollback(ctx, cmd.BatchRollback)
+		out.Cmd = r
+	case *tikvpb.BatchCommandsRequest_Request_ScanLock:
+		r := new(tikvpb.BatchCommandsResponse_Response_ScanLock)
+		r.ScanLock, err = s.KvScanLock(ctx, cmd.ScanLock)
+		out.Cmd = r
+	case *tikvpb.BatchCommandsRequest_Request_ResolveLock:
+		r := new(tikvpb.BatchCommandsResponse_Response_ResolveLock)
+		r.ResolveLock, err = s.KvResolveLock(ctx, cmd.ResolveLock)
+		out.Cmd = r
+	case *tikvpb.BatchCommandsRequest_Request_DeleteRange:
+		r := new(tikvpb.BatchCommandsResponse_Response_DeleteRange)
+		r.DeleteRange, err = s.KvDeleteRange(ctx, cmd.DeleteRange)
+		out.Cmd = r
+	case *tikvpb.BatchCommandsRequest_Request_Coprocessor:
+		r := new(tikvpb.BatchCommandsResponse_Response_Coprocessor)
+		r.Coprocessor, err = s.Coprocessor(ctx, cmd.Coprocessor)
+		out.Cmd = r
+	case *tikvpb.BatchCommandsRequest_Request_PessimisticLock:
+		r := new(tikvpb.BatchCommandsResponse_Response_PessimisticLock)
+		r.PessimisticLock, err = s.KvPessimisticLock(ctx, cmd.PessimisticLock)
+		out.Cmd = r
+	case *tikvpb.BatchCommandsRequest_Request_PessimisticRollback:
+		r := new(tikvpb.BatchCommandsResponse_Response_PessimisticRollback)
+		r.PessimisticRollback, err = s.KVPessimisticRollback(ctx, cmd.PessimisticRollback)
+		out.Cmd = r
+	case *tikvpb.BatchCommandsRequest_Request_CheckTxnStatus:
+		r := new(tikvpb.BatchCommandsResponse_Response_CheckTxnStatus)
+		r.CheckTxnStatus, err = s.KvCheckTxnStatus(ctx, cmd.CheckTxnStatus)
+		out.Cmd = r
+	case *tikvpb.BatchCommandsRequest_Request_TxnHeartBeat:
+		r := new(tikvpb.BatchCommandsResponse_Response_TxnHeartBeat)
+		r.TxnHeartBeat, err = s.KvTxnHeartBeat(ctx, cmd.TxnHeartBeat)
+		out.Cmd = r
+	case *tikvpb.BatchCommandsRequest_Request_CheckSecondaryLocks:
+		r := new(tikvpb.BatchCommandsResponse_Response_CheckSecondaryLocks)
+		r.CheckSecondaryLocks, err = s.KvCheckSecondaryLocks(ctx, cmd.CheckSecondaryLocks)
+		out.Cmd = r
+	case *tikvpb.BatchCommandsRequest_Request_GetHealthFeedback:
+		r := new(tikvpb.BatchCommandsResponse_Response_GetHealthFeedback)
+		r.GetHealthFeedback, err = s.GetHealthFeedback(ctx, cmd.GetHealthFeedback)
+		out.Cmd = r
+	case *tikvpb.BatchCommandsRequest_Request_Empty:
+		r, emptyErr := empty(ctx, cmd.Empty)
+		out.Cmd, err = &tikvpb.BatchCommandsResponse_Response_Empty{Empty: r}, emptyErr
+	default:
+		err = fmt.Errorf("command %T is not supported", cmd)
+	}
+	if err != nil {
+		return new(tikvpb.BatchCommandsResponse_Response), err
+	}
+	return out, nil
+}

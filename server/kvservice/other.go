@@ -1,0 +1,80 @@
+package kvservice
+
+import (
+	"context"
+	"errors"
+
+	copb "github.com/pingcap/kvproto/pkg/coprocessor"
+	"github.com/pingcap/kvproto/pkg/errorpb"
+	"github.com/pingcap/kvproto/pkg/kvrpcpb"
+
+	"github.com/scree-db/scree/codec/memcmp"
+	"github.com/scree-db/scree/executor"
+	"github.com/scree-db/scree/storage/txn"
+)
+
+// Coprocessor implements tikvpb.TikvServer.
+func (s *Service) Coprocessor(ctx context.Context, req *copb.Request) (*copb.Response, error) {
+	if err := s.check(req.GetContext()); err != nil {
+		return nil, err
+	}
+	return s.d.Coprocessor.Handle(ctx, req), nil
+}
+
+// Query is Coprocessor with batches by reference, for callers in the same process: see kvclient.Store.
+func (s *Service) Query(ctx context.Context, req *copb.Request, sink func(executor.Batch) error) (*copb.Response, error) {
+	if err := s.check(req.GetContext()); err != nil {
+		return nil, err
+	}
+	return s.d.Coprocessor.Stream(ctx, req, sink)
+}
+
+// splitKeysMax bounds the keys of one SplitRegion.
+const splitKeysMax = 4096
+
+// SplitRegion implements tikvpb.TikvServer. Regions are bounded by encoded keys, whatever the data in them, so that
+// transactional clients can read every bound.
+func (s *Service) SplitRegion(ctx context.Context, req *kvrpcpb.SplitRegionRequest) (*kvrpcpb.SplitRegionResponse, error) {
+	return unary(s, ctx, req, s.splitRegion, func(e *errorpb.Error) *kvrpcpb.SplitRegionResponse {
+		return &kvrpcpb.SplitRegionResponse{RegionError: e}
+	})
+}
+
+func (s *Service) splitRegion(ctx context.Context, req *kvrpcpb.SplitRegionRequest) (*kvrpcpb.SplitRegionResponse, error) {
+	keys := req.SplitKeys
+	if len(keys) == 0 && len(req.SplitKey) > 0 {
+		keys = [][]byte{req.SplitKey}
+	}
+	if len(keys) == 0 || len(keys) > splitKeysMax {
+		return nil, errors.New("SplitRegion needs 1 to 4096 keys")
+	}
+	encoded := make([][]byte, len(keys))
+	for i, k := range keys {
+		encoded[i] = memcmp.AppendBytes(nil, k)
+	}
+	regions, err := s.d.Splitter.SplitRegion(ctx, txn.RegionOf(req.Context), encoded)
+	if err != nil {
+		return nil, err
+	}
+	resp := &kvrpcpb.SplitRegionResponse{Regions: regions}
+	if len(regions) == 2 {
+		resp.Left, resp.Right = regions[0], regions[1] // where older clients look
+	}
+	return resp, nil
+}
+
+// GetStoreSafeTS implements tikvpb.TikvServer. Followers do not track resolved timestamps, so none is safe to read at.
+func (s *Service) GetStoreSafeTS(context.Context, *kvrpcpb.StoreSafeTSRequest) (*kvrpcpb.StoreSafeTSResponse, error) {
+	return &kvrpcpb.StoreSafeTSResponse{}, nil
+}
+
+// GetHealthFeedback implements tikvpb.TikvServer: the store is as fast as it can be.
+func (s *Service) GetHealthFeedback(_ context.Context, req *kvrpcpb.GetHealthFeedbackRequest) (*kvrpcpb.GetHealthFeedbackResponse, error) {
+	if err := s.check(req.GetContext()); err != nil {
+		return nil, err
+	}
+	const bestScore = 1
+	return &kvrpcpb.GetHealthFeedbackResponse{
+		HealthFeedback: &kvrpcpb.HealthFeedback{StoreId: s.d.StoreID, FeedbackSeqNo: 1, SlowScore: bestScore},
+	}, nil
+}
