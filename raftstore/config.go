@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand"
+	"math/rand/v2"
 	"time"
 
 	"github.com/pingcap/kvproto/pkg/metapb"
@@ -89,8 +89,19 @@ type Deps struct {
 	Logger    *slog.Logger // nil: slog.Default()
 }
 
+// Receiver is a store as a transport sees it: *Store.
+type Receiver interface {
+	Receive(msg *raft_serverpb.RaftMessage)
+	ReceiveSnapshot(msg *raft_serverpb.RaftMessage, next func() ([]byte, error)) error
+	ReportUnreachable(region, peerID uint64)
+}
+
+var _ Receiver = (*Store)(nil)
+
 // Transport takes messages to other stores.
 type Transport interface {
+	// Bind tells the transport, once and before all else, who receives what arrives from other stores. Open calls it.
+	Bind(r Receiver)
 	// Send queues msg for the store of msg.ToPeer. It does not block: when its queue is full, or the store cannot be
 	// reached, the message is lost and the transport calls Store.ReportUnreachable. It must not keep or change the message's
 	// entries after Send if it cannot encode them at once: they are shared with the raft log and read only.
@@ -154,6 +165,7 @@ type (
 
 var errNoPlacement = errors.New("raftstore: there is no placement driver")
 
+func (noTransport) Bind(Receiver)                   {}
 func (noTransport) Send(*raft_serverpb.RaftMessage) {}
 func (noTransport) SendSnapshot(_ *raft_serverpb.RaftMessage, src SnapshotSource, done func(error)) {
 	done(errors.Join(errors.New("raftstore: there is no transport"), src.Close()))

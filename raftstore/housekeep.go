@@ -23,7 +23,7 @@ func (s *Store) housekeep() {
 	defer stop()
 	beaten := s.clock.Now()
 	if s.rand != nil { // stores that start together shall not report together
-		beaten = beaten.Add(-time.Duration(s.rand.Int63n(int64(s.cfg.PlacementInterval))))
+		beaten = beaten.Add(-time.Duration(s.rand.Int64N(int64(s.cfg.PlacementInterval))))
 	}
 	for run := 0; ; run++ {
 		select {

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -94,6 +94,7 @@ func Open(cfg Config, d Deps) (*Store, error) {
 	if err := s.recover(); err != nil {
 		return nil, errors.Join(fmt.Errorf("raftstore: open: %w", err), s.closeBatches())
 	}
+	s.transport.Bind(s)
 	return s, nil
 }
 
@@ -224,7 +225,7 @@ func (s *Store) failure() error {
 // Receive takes a message from another store. It does not block; under overload messages are lost, which raft repairs.
 // The caller must not change the message afterwards.
 func (s *Store) Receive(msg *raft_serverpb.RaftMessage) {
-	if msg.GetToPeer().GetStoreId() != s.cfg.StoreID || msg.RegionId == 0 || msg.FromPeer == nil {
+	if !s.started.Load() || msg.GetToPeer().GetStoreId() != s.cfg.StoreID || msg.RegionId == 0 || msg.FromPeer == nil {
 		return
 	}
 	if msg.Message != nil && (!travels(msg.Message.MsgType) || msg.Message.Snapshot != nil) {
