@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/pingcap/tidb/pkg/parser/mysql"
 
+	"github.com/scree-db/scree/codec/column"
 	"github.com/scree-db/scree/sql-gateway/kvclient"
 )
 
@@ -150,4 +152,27 @@ func (c *Catalog) tryReserve(ctx context.Context, r *idRange, prefix string, tab
 	}
 	r.next, r.end = max(r.next, least), end
 	return nil
+}
+
+// PeekAutoInc is the next AUTO_INCREMENT value as SHOW CREATE TABLE shows it, or 0 for a table without such a column.
+func (c *Catalog) PeekAutoInc(ctx context.Context, t *Table) (uint64, error) {
+	if !slices.ContainsFunc(t.Columns, func(c *Column) bool { return c.Type.Flag&column.FlagAutoIncr != 0 }) {
+		return 0, nil
+	}
+	r := c.ids.get(autoIncPrefix, t.ID)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.next < r.end {
+		return r.next, nil
+	}
+	txn, err := c.store.Begin(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer txn.Rollback()
+	b, err := txn.Get(ctx, metaKey(autoIncPrefix, t.ID))
+	if err != nil || len(b) != 8 {
+		return t.AutoIncStart, err
+	}
+	return max(binary.BigEndian.Uint64(b), t.AutoIncStart), nil
 }

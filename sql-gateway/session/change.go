@@ -1,0 +1,150 @@
+package session
+
+import (
+	"context"
+
+	"github.com/pingcap/tidb/pkg/parser/ast"
+	"github.com/pingcap/tidb/pkg/parser/mysql"
+
+	"github.com/scree-db/scree/sql-gateway/dml"
+	"github.com/scree-db/scree/sql-gateway/wire"
+)
+
+// isChange reports whether dml runs the statement.
+func isChange(stmt ast.StmtNode) bool {
+	switch stmt.(type) {
+	case *ast.InsertStmt, *ast.UpdateStmt, *ast.DeleteStmt, *ast.LoadDataStmt:
+		return true
+	default:
+		return false
+	}
+}
+
+// executeChange runs a data change to its OK packet. Outside a transaction a write conflict at the commit runs it
+// again; LOAD DATA cannot be, because the client sends its file once.
+func (s *Session) executeChange(ctx context.Context, stmt ast.StmtNode, text string, args []wire.Param, w *wire.Writer) error {
+	attempts := retryAttempts
+	if _, once := stmt.(*ast.LoadDataStmt); once || s.inTransaction() {
+		attempts = 1
+	}
+	for attempt := 1; ; attempt++ {
+		res, err := s.tryChange(ctx, stmt, text, args, w)
+		if err == nil {
+			return w.OK(s.okOf(res, w))
+		}
+		if attempt == attempts || !retryable(err) || pause(ctx, attempt) != nil {
+			return s.report(ctx, err)
+		}
+		s.warnings = nil
+	}
+}
+
+// tryChange runs the change once and, outside a transaction, commits it.
+func (s *Session) tryChange(ctx context.Context, stmt ast.StmtNode, text string, args []wire.Param, w *wire.Writer) (*dml.Result, error) {
+	r := s.newRun(ctx, stmt, text, args)
+	r.w = w
+	env, err := r.dmlEnv()
+	if err != nil {
+		s.endStatement(-1)
+		return nil, err
+	}
+	before, started := env.Txn.Savepoint(), s.txn
+	res, err := r.change(env)
+	r.collectWarnings()
+	if err != nil {
+		if s.txn != started {
+			before = 0 // LOAD DATA went on in a new transaction
+		}
+		s.endStatement(before)
+		return nil, err
+	}
+	for id, n := range res.RowDelta {
+		s.txn.rows[id] += n
+	}
+	if s.inTransaction() {
+		return res, nil
+	}
+	return res, s.commit(ctx)
+}
+
+// endStatement undoes a failed statement: down to its savepoint inside a transaction, altogether outside of one.
+func (s *Session) endStatement(before int) {
+	if !s.inTransaction() || s.txn == nil {
+		if !s.begun {
+			s.rollback()
+		}
+		return
+	}
+	if before >= 0 {
+		s.txn.kv.RollbackTo(before)
+	}
+}
+
+func (r *run) change(env *dml.Env) (*dml.Result, error) {
+	switch stmt := r.stmt.(type) {
+	case *ast.InsertStmt:
+		return dml.Insert(r.ctx, env, stmt)
+	case *ast.UpdateStmt:
+		return dml.Update(r.ctx, env, stmt)
+	case *ast.DeleteStmt:
+		return dml.Delete(r.ctx, env, stmt)
+	case *ast.LoadDataStmt:
+		return r.loadData(env, stmt)
+	default:
+		return nil, errNotSupported("%T", stmt)
+	}
+}
+
+// dmlEnv makes what dml works in, with a running transaction.
+func (r *run) dmlEnv() (*dml.Env, error) {
+	txn, err := r.s.transaction(r.ctx)
+	if err != nil {
+		return nil, err
+	}
+	env := &dml.Env{
+		Plan: r.planContext(), Runtime: r, Txn: txn.kv, IDs: r.s.srv.catalog, Strict: r.s.mode.HasStrictMode(),
+	}
+	if !r.s.inTransaction() {
+		env.Flush = func(ctx context.Context) error {
+			kv, err := r.s.renew(ctx)
+			if err == nil {
+				env.Txn = kv
+			}
+			return err
+		}
+	}
+	return env, nil
+}
+
+// loadData reads the file from the client. LOAD DATA without LOCAL would read files of the server, which no client
+// may do.
+func (r *run) loadData(env *dml.Env, stmt *ast.LoadDataStmt) (*dml.Result, error) {
+	if stmt.FileLocRef != ast.FileLocClient {
+		return nil, sqlError(mysql.ErrNotAllowedCommand, "LOAD DATA without LOCAL is not allowed: the server reads no files of its own")
+	}
+	if r.s.vars["local_infile"] != "ON" {
+		return nil, errCode(mysql.ErrNotAllowedCommand)
+	}
+	file, err := r.w.LocalFile(stmt.Path)
+	if err != nil {
+		return nil, err
+	}
+	res, err := dml.LoadData(r.ctx, env, stmt, file)
+	if cerr := file.Close(); cerr != nil {
+		return nil, cerr // the stream is broken: nothing else matters
+	}
+	return res, err
+}
+
+// okOf is the OK packet of a change. Clients with CLIENT_FOUND_ROWS count the rows that matched.
+func (s *Session) okOf(res *dml.Result, w *wire.Writer) wire.OK {
+	ok := wire.OK{Affected: res.Affected, LastInsertID: res.LastInsertID, Warnings: s.warningCount(), Info: res.Info}
+	if w.Conn().Has(mysql.ClientFoundRows) && res.Matched > res.Affected {
+		ok.Affected = res.Matched
+	}
+	if res.LastInsertID != 0 {
+		s.lastInsertID = res.LastInsertID
+	}
+	s.rowCount = int64(ok.Affected)
+	return ok
+}

@@ -1,0 +1,142 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/pingcap/tidb/pkg/parser/ast"
+	"github.com/pingcap/tidb/pkg/parser/mysql"
+
+	"github.com/scree-db/scree/executor"
+	"github.com/scree-db/scree/sql-gateway/planner"
+	"github.com/scree-db/scree/sql-gateway/wire"
+)
+
+// execute runs a statement and answers it. Whatever fails, the session is afterwards as the error code promises: the
+// statement's own writes are undone, and outside a transaction so is everything.
+func (s *Session) execute(ctx context.Context, stmt ast.StmtNode, text string, args []wire.Param, w *wire.Writer) error {
+	ctx, finish := s.started(ctx, text)
+	defer finish()
+	if keepsWarnings(stmt) {
+		return s.finishRead(ctx, s.newRun(ctx, stmt, text, args), w)
+	}
+	s.warnings = nil
+	if isChange(stmt) {
+		return s.executeChange(ctx, stmt, text, args, w)
+	}
+	return s.finishRead(ctx, s.newRun(ctx, stmt, text, args), w)
+}
+
+// keepsWarnings: these statements ask about those before them.
+func keepsWarnings(stmt ast.StmtNode) bool {
+	show, ok := stmt.(*ast.ShowStmt)
+	return ok && (show.Tp == ast.ShowWarnings || show.Tp == ast.ShowErrors)
+}
+
+// finishRead runs any statement that is not a data change: those answer themselves.
+func (s *Session) finishRead(ctx context.Context, r *run, w *wire.Writer) error {
+	r.w = w
+	err := r.dispatch(w)
+	r.collectWarnings()
+	if !s.inTransaction() {
+		if err == nil {
+			err = s.commit(ctx)
+		} else {
+			s.rollback()
+		}
+	}
+	return s.report(ctx, err)
+}
+
+// report turns an error into what the client sees, and notes it for SHOW WARNINGS.
+func (s *Session) report(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	s.rowCount = -1
+	e := toSQLError(ctx, err)
+	s.warn("Error", e.Code, e.Message)
+	if e.Code == mysql.ErrUnknown {
+		s.srv.log.Warn("statement failed", "connection", s.id, "err", err)
+	}
+	// The cause stays in the chain: the protocol tells failures of the stream by it.
+	return errors.Join(e, err)
+}
+
+// collectWarnings takes over what evaluation warned of.
+func (r *run) collectWarnings() {
+	for _, e := range r.env.Expr.Warnings.List {
+		r.s.warn("Warning", uint16(e.Code), e.Msg)
+	}
+	r.env.Expr.Warnings.List = nil
+}
+
+// query plans and runs a statement with a result set.
+func (r *run) query(node ast.ResultSetNode, w *wire.Writer) error {
+	q, err := planner.PlanQuery(r.planContext(), node)
+	if err != nil {
+		return err
+	}
+	return r.stream(q, w)
+}
+
+// stream sends the rows of a plan. The first batch is there before the head of the result goes out, so that most
+// errors come in its place.
+func (r *run) stream(q *planner.Query, w *wire.Writer) error {
+	op, err := q.Open(r.ctx, r)
+	if err != nil {
+		return err
+	}
+	err = r.send(q, op, w)
+	return errors.Join(err, op.Close())
+}
+
+func (r *run) send(q *planner.Query, op executor.Operator, w *wire.Writer) error {
+	b, err := op.Next(r.ctx)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if err := w.Columns(wireColumns(q.Fields)); err != nil {
+		return err
+	}
+	for ; err == nil; b, err = op.Next(r.ctx) {
+		if err := w.Rows(b); err != nil {
+			return err
+		}
+	}
+	if !errors.Is(err, io.EOF) {
+		return err
+	}
+	r.s.foundRows, r.s.rowCount = w.Sent, -1
+	r.collectWarnings()
+	return w.End(r.s.warningCount())
+}
+
+func (s *Session) warningCount() uint16 { return uint16(min(len(s.warnings), 65535)) }
+
+func wireColumns(fields []planner.Field) []wire.Column {
+	out := make([]wire.Column, len(fields))
+	for i, f := range fields {
+		out[i] = wire.Column{DB: f.DB, Table: f.Table, OrigTable: f.OrigTable, Name: f.Name, OrigName: f.OrigName, Type: f.Type}
+	}
+	return out
+}
+
+// backoff before a statement is run again after a write conflict, doubling from one attempt to the next.
+const (
+	retryAttempts = 10
+	retryPause    = 2 * time.Millisecond
+)
+
+func pause(ctx context.Context, attempt int) error {
+	timer := time.NewTimer(retryPause << min(attempt, 6))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,222 @@
+package session
+
+import (
+	"context"
+	"io"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/pingcap/tipb/go-tipb"
+
+	"github.com/scree-db/scree/executor"
+	"github.com/scree-db/scree/sql-gateway/catalog"
+	"github.com/scree-db/scree/sql-gateway/distsql"
+	"github.com/scree-db/scree/sql-gateway/infoschema"
+	"github.com/scree-db/scree/sql-gateway/kvclient"
+	"github.com/scree-db/scree/sql-gateway/planner"
+)
+
+// Read implements planner.Runtime. The DAG goes to the stores unless the transaction has written in the ranges: then
+// the very same DAG runs here, over the transaction's merged view.
+func (r *run) Read(ctx context.Context, req *planner.ReadRequest) (executor.Operator, error) {
+	if err := r.checkAge(req.Table); err != nil {
+		return nil, err
+	}
+	txn, err := r.s.transaction(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, kr := range req.Ranges {
+		if txn.kv.HasWrites(kr) {
+			return r.readHere(ctx, txn.kv, req)
+		}
+	}
+	return distsql.Select(ctx, r.s.srv.client, r.request(txn.kv, req))
+}
+
+func (r *run) request(txn *kvclient.Txn, req *planner.ReadRequest) *distsql.Request {
+	return &distsql.Request{
+		DAG: req.DAG, Fields: req.Fields, Ranges: req.Ranges, TS: txn.StartTS(),
+		KeepOrder: req.KeepOrder, Desc: req.Desc,
+		Concurrency: int(r.s.intVar("tidb_distsql_scan_concurrency")),
+		Memory:      r.env.Memory,
+		Warn:        r.addWarnings,
+	}
+}
+
+func (r *run) addWarnings(list []*tipb.Error) {
+	w := r.env.Expr.Warnings
+	for _, e := range list {
+		w.Count++
+		if len(w.List) < maxWarnings {
+			w.List = append(w.List, e)
+		}
+	}
+}
+
+// readHere runs a pushed DAG in the gateway.
+func (r *run) readHere(ctx context.Context, txn *kvclient.Txn, req *planner.ReadRequest) (executor.Operator, error) {
+	root := req.DAG.RootExecutor
+	if root == nil {
+		var err error
+		if root, err = executor.Tree(req.DAG.Executors); err != nil {
+			return nil, err
+		}
+	}
+	env := *r.env
+	env.Partial = true // what the operators above expect of a store
+	leaf := func(scan *tipb.Executor) (executor.Operator, error) {
+		return r.leaf(ctx, txn, scan, req)
+	}
+	op, err := executor.Build(root, leaf, &env)
+	if err != nil {
+		return nil, err
+	}
+	return pick(op, req.DAG.OutputOffsets, req.Fields), nil
+}
+
+func (r *run) leaf(ctx context.Context, txn *kvclient.Txn, scan *tipb.Executor, req *planner.ReadRequest) (executor.Operator, error) {
+	switch {
+	case scan.TblScan != nil:
+		kv := newChain(ctx, txn, req.Ranges, scan.TblScan.Desc)
+		op, err := executor.NewTableScan(scan.TblScan, kv, r.env.Expr)
+		return closing(op, kv), err
+	case scan.IdxScan != nil:
+		kv := newChain(ctx, txn, req.Ranges, scan.IdxScan.Desc)
+		op, err := executor.NewIndexScan(scan.IdxScan, kv, r.env.Expr)
+		return closing(op, kv), err
+	default:
+		return nil, errNotSupported("pushed executor %s over a transaction's own writes", scan.Tp)
+	}
+}
+
+// chain iterates over ranges one after another.
+type chain struct {
+	ctx    context.Context
+	txn    *kvclient.Txn
+	ranges []kvclient.KeyRange
+	desc   bool
+	cur    kvclient.Iterator
+}
+
+func newChain(ctx context.Context, txn *kvclient.Txn, ranges []kvclient.KeyRange, desc bool) *chain {
+	return &chain{ctx: ctx, txn: txn, ranges: ranges, desc: desc}
+}
+
+// Next implements executor.KVIterator.
+func (c *chain) Next() (key, val []byte, ok bool, err error) {
+	for {
+		if c.cur == nil {
+			if len(c.ranges) == 0 {
+				return nil, nil, false, nil
+			}
+			c.cur = c.txn.Scan(c.ctx, c.pop(), c.desc)
+		}
+		if key, val, ok, err = c.cur.Next(); ok || err != nil {
+			return key, val, ok, err
+		}
+		c.close()
+	}
+}
+
+func (c *chain) pop() (r kvclient.KeyRange) {
+	if c.desc {
+		last := len(c.ranges) - 1
+		r, c.ranges = c.ranges[last], c.ranges[:last]
+		return r
+	}
+	r, c.ranges = c.ranges[0], c.ranges[1:]
+	return r
+}
+
+func (c *chain) close() {
+	if c.cur != nil {
+		c.cur.Close()
+		c.cur = nil
+	}
+}
+
+// closing has an operator close its source with itself.
+func closing(op executor.Operator, kv *chain) executor.Operator {
+	if op == nil {
+		return nil
+	}
+	return &scanLeaf{op, kv}
+}
+
+type scanLeaf struct {
+	executor.Operator
+	kv *chain
+}
+
+func (s *scanLeaf) Close() error {
+	s.kv.close()
+	return s.Operator.Close()
+}
+
+// pick applies a DAG's output offsets.
+func pick(op executor.Operator, offsets []uint32, fields []*tipb.FieldType) executor.Operator {
+	return &picker{Operator: op, offsets: offsets, fields: fields}
+}
+
+type picker struct {
+	executor.Operator
+	offsets []uint32
+	fields  []*tipb.FieldType
+	cols    []arrow.Array
+}
+
+func (p *picker) Fields() []*tipb.FieldType { return p.fields }
+
+func (p *picker) Next(ctx context.Context) (executor.Batch, error) {
+	b, err := p.Operator.Next(ctx)
+	if err != nil {
+		return b, err
+	}
+	p.cols = p.cols[:0]
+	for _, o := range p.offsets {
+		if int(o) >= len(b.Cols) {
+			return b, io.ErrUnexpectedEOF
+		}
+		p.cols = append(p.cols, b.Cols[o])
+	}
+	b.Cols = p.cols
+	return b, nil
+}
+
+// Virtual implements planner.Runtime.
+func (r *run) Virtual(_ context.Context, t *catalog.Table) (executor.Operator, error) {
+	rows, err := infoschema.Rows(t, r)
+	if err != nil {
+		return nil, err
+	}
+	types := make([]*tipb.FieldType, len(t.Columns))
+	for i, c := range t.Columns {
+		types[i] = c.Type
+	}
+	b, err := infoschema.Batch(types, rows)
+	if err != nil || b.Rows == 0 {
+		return executor.NewValues(types), err
+	}
+	return executor.NewValues(types, b), nil
+}
+
+// Schema implements infoschema.Source.
+func (r *run) Schema() *catalog.Snapshot { return r.s.srv.catalog.Current() }
+
+// Stats implements infoschema.Source.
+func (r *run) Stats(table int64) (catalog.TableStats, bool) { return r.s.srv.catalog.Stats(table) }
+
+// Processes implements infoschema.Source.
+func (r *run) Processes() []infoschema.Process {
+	var out []infoschema.Process
+	for _, s := range r.s.srv.all() {
+		out = append(out, s.process())
+	}
+	return out
+}
+
+// Variables implements infoschema.Source.
+func (r *run) Variables(global bool) [][2]string { return r.s.variables(global) }
+
+// Grantee implements infoschema.Source.
+func (r *run) Grantee() string { return "'" + r.s.user() + "'@'%'" }

@@ -1,0 +1,149 @@
+package session
+
+import (
+	"context"
+	"strings"
+
+	"github.com/pingcap/tidb/pkg/parser/mysql"
+
+	"github.com/scree-db/scree/sql-gateway/kvclient"
+)
+
+// transaction is what runs between BEGIN and COMMIT, or around one statement.
+type transaction struct {
+	kv         *kvclient.Txn
+	savepoints []savepoint
+	// rows are the changes of row counts by table id, counted when the transaction commits.
+	rows map[int64]int64
+}
+
+type savepoint struct {
+	name string // lower case
+	at   int
+}
+
+// inTransaction reports whether statements are part of a transaction that a COMMIT ends.
+func (s *Session) inTransaction() bool { return s.begun || !s.autocommit() }
+
+// transaction returns the running transaction and starts one if there is none.
+func (s *Session) transaction(ctx context.Context) (*transaction, error) {
+	if s.txn == nil {
+		kv, err := s.srv.client.Begin(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.txn = &transaction{kv: kv, rows: make(map[int64]int64)}
+	}
+	return s.txn, nil
+}
+
+// commit ends the transaction. Its locks are released whatever comes of it.
+func (s *Session) commit(ctx context.Context) error {
+	txn := s.txn
+	s.txn, s.begun = nil, false
+	defer s.releaseLocks()
+	if txn == nil {
+		return nil
+	}
+	if txn.kv.Len() == 0 {
+		txn.kv.Rollback()
+		return nil
+	}
+	if err := txn.kv.Commit(ctx); err != nil {
+		return err
+	}
+	s.srv.catalog.AddRows(txn.rows)
+	return nil
+}
+
+func (s *Session) rollback() {
+	if s.txn != nil {
+		s.txn.kv.Rollback()
+	}
+	s.txn, s.begun = nil, false
+	s.releaseLocks()
+}
+
+func (s *Session) releaseLocks() { s.srv.catalog.Locks().Release(s.holder) }
+
+// renew commits what a long statement has written so far and goes on in a new transaction. Table locks stay.
+func (s *Session) renew(ctx context.Context) (*kvclient.Txn, error) {
+	old := s.txn
+	if old != nil && old.kv.Len() > 0 {
+		if err := old.kv.Commit(ctx); err != nil {
+			return nil, err
+		}
+		s.srv.catalog.AddRows(old.rows)
+	}
+	s.txn = nil
+	txn, err := s.transaction(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return txn.kv, nil
+}
+
+// begin is BEGIN: it commits what runs and starts a transaction with the next statement, or now if a snapshot is wanted.
+func (s *Session) begin(ctx context.Context, now bool) error {
+	if err := s.commit(ctx); err != nil {
+		return err
+	}
+	s.begun = true
+	if !now {
+		return nil
+	}
+	_, err := s.transaction(ctx)
+	return err
+}
+
+// setSavepoint is SAVEPOINT; a name used before moves.
+func (s *Session) setSavepoint(ctx context.Context, name string) error {
+	if !s.inTransaction() {
+		return nil
+	}
+	txn, err := s.transaction(ctx)
+	if err != nil {
+		return err
+	}
+	name = strings.ToLower(name)
+	if i := txn.findSavepoint(name); i >= 0 {
+		txn.savepoints = append(txn.savepoints[:i], txn.savepoints[i+1:]...)
+	}
+	txn.savepoints = append(txn.savepoints, savepoint{name, txn.kv.Savepoint()})
+	return nil
+}
+
+func (t *transaction) findSavepoint(name string) int {
+	for i := range t.savepoints {
+		if t.savepoints[i].name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// rollbackTo is ROLLBACK TO; savepoints after the named one are gone.
+func (s *Session) rollbackTo(name string) error {
+	i := -1
+	if s.txn != nil {
+		i = s.txn.findSavepoint(strings.ToLower(name))
+	}
+	if i < 0 {
+		return errCode(mysql.ErrSpDoesNotExist, "SAVEPOINT", name)
+	}
+	s.txn.kv.RollbackTo(s.txn.savepoints[i].at)
+	s.txn.savepoints = s.txn.savepoints[:i+1]
+	return nil
+}
+
+func (s *Session) releaseSavepoint(name string) error {
+	i := -1
+	if s.txn != nil {
+		i = s.txn.findSavepoint(strings.ToLower(name))
+	}
+	if i < 0 {
+		return errCode(mysql.ErrSpDoesNotExist, "SAVEPOINT", name)
+	}
+	s.txn.savepoints = s.txn.savepoints[:i]
+	return nil
+}
