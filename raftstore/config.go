@@ -36,6 +36,8 @@ type Config struct {
 	PendingBytesMax int64 // of writes that wait for the log or to be applied, 512 MiB; beyond it ServerIsBusy
 	LogBytesMax     int64 // of the raft log; beyond it the data is flushed so that the log can be cut, 256 MiB
 
+	LogKeepBytes    int64 // of a region's log that are kept for peers that are behind, 64 MiB; then they get a snapshot
+
 	PlacementInterval time.Duration // of region heartbeats without change, 60 s
 	HousekeepInterval time.Duration // of log truncation and size checks, 1 s
 }
@@ -51,6 +53,7 @@ func (c Config) withDefaults() Config {
 	c.EntryBytesMax = cmp.Or(c.EntryBytesMax, 64<<20)
 	c.PendingBytesMax = cmp.Or(c.PendingBytesMax, 512<<20)
 	c.LogBytesMax = cmp.Or(c.LogBytesMax, 256<<20)
+	c.LogKeepBytes = cmp.Or(c.LogKeepBytes, 64<<20)
 	c.PlacementInterval = cmp.Or(c.PlacementInterval, 60*time.Second)
 	c.HousekeepInterval = cmp.Or(c.HousekeepInterval, time.Second)
 	return c

@@ -10,10 +10,8 @@ const (
 	// cutEntries is how many entries are worth cutting; fewer wait for idleCutRuns runs.
 	cutEntries  = 1024
 	idleCutRuns = 30
-	// keepEntries and keepBytes are what a follower keeps for others that may fall behind it as leader; keepBytes also
-	// bounds what a leader keeps for followers that are behind.
+	// keepEntries is what a follower keeps for others that are behind it when it becomes leader.
 	keepEntries = 1024
-	keepBytes   = 64 << 20
 )
 
 // housekeep is the goroutine for what nobody waits for: cutting logs, flushing for their sake, looking at sizes, telling
@@ -81,7 +79,7 @@ func (l *writeLoop) compact(p *peer, durable uint64) {
 		return
 	}
 	index := durable
-	if !p.sole && p.log.Bytes() < keepBytes {
+	if !p.sole && p.log.Bytes() < l.store.cfg.LogKeepBytes {
 		index = p.spare(index)
 	}
 	if err := p.log.Compact(l.batch, min(index, p.appliedIndex)); err != nil {
