@@ -75,7 +75,9 @@ func (m *Manager) Prewrite(ctx context.Context, req *kvrpcpb.PrewriteRequest) (*
 	}
 	if len(resp.Errors) == 0 {
 		resp.MinCommitTs, resp.OnePcCommitTs = p.minCommitTS, p.onePCTS
-		m.wakeLocked(p)
+		if p.onePCTS > 0 && p.pessimistic() {
+			m.wake(p.userKeys()) // pessimistic locks are gone
+		}
 	}
 	return resp, nil
 }

@@ -101,6 +101,12 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 			Version: a.ts("ts"), Limit: uint32(max(a.ts("limit"), 100*b2u(!d.HasArg("limit")))), Reverse: d.HasArg("reverse"),
 			KeyOnly: d.HasArg("key-only"), SampleStep: uint32(a.ts("step"))})
 		return s.answer(err, r.GetError(), "%d pairs%s", len(r.GetPairs()), pairs(r.GetPairs()))
+	case "pessimistic-lock":
+		return s.pessimisticLock(ctx, pb, a)
+	case "pessimistic-rollback":
+		r, err := s.m.PessimisticRollback(ctx, &kvrpcpb.PessimisticRollbackRequest{Context: pb, StartVersion: a.ts("start"), ForUpdateTs: a.ts("for-update"), Keys: a.keys()})
+		require.Empty(t, r.GetErrors())
+		return s.answer(err, nil, "unlocked")
 	case "delete-range":
 		r, err := s.m.DeleteRange(ctx, &kvrpcpb.DeleteRangeRequest{Context: pb, StartKey: []byte(a.str("from")), EndKey: []byte(a.str("to"))})
 		require.Empty(t, r.GetError())
@@ -147,6 +153,40 @@ func (s *script) prewrite(ctx context.Context, pb *kvrpcpb.Context, a args) stri
 		return out.String()
 	}
 	return s.answer(nil, nil, "ok min_commit_ts=%s 1pc=%s", stamp(r.MinCommitTs), stamp(r.OnePcCommitTs))
+}
+
+// pessimisticLock does not wait.
+func (s *script) pessimisticLock(ctx context.Context, pb *kvrpcpb.Context, a args) string {
+	req := &kvrpcpb.PessimisticLockRequest{
+		Context: pb, StartVersion: a.ts("start"), ForUpdateTs: a.ts("for-update"), PrimaryLock: []byte(a.str("primary")),
+		LockTtl: 3000, WaitTimeout: -1, ReturnValues: a.d.HasArg("values"), CheckExistence: a.d.HasArg("existence"),
+		LockOnlyIfExists: a.d.HasArg("if-exists"),
+	}
+	if a.d.HasArg("force") {
+		req.WakeUpMode = kvrpcpb.PessimisticLockWakeUpMode_WakeUpModeForceLock
+	}
+	for _, k := range a.keys() {
+		mu := &kvrpcpb.Mutation{Op: kvrpcpb.Op_PessimisticLock, Key: k}
+		if a.d.HasArg("not-exist") {
+			mu.Assertion = kvrpcpb.Assertion_NotExist
+		}
+		req.Mutations = append(req.Mutations, mu)
+	}
+	r, err := s.m.PessimisticLock(ctx, req)
+	if len(r.GetErrors()) > 0 {
+		return s.answer(err, r.Errors[0], "")
+	}
+	text := "locked"
+	for _, v := range r.GetValues() {
+		text += " " + short(v)
+	}
+	if r.GetNotFounds() != nil {
+		text += fmt.Sprintf(" not_found=%v", r.NotFounds)
+	}
+	for _, x := range r.GetResults() {
+		text += fmt.Sprintf(" %s %s exists=%v conflict=%s", x.Type, short(x.Value), x.Existence, stamp(x.LockedWithConflictTs))
+	}
+	return s.answer(err, nil, "%s", text)
 }
 
 func (s *script) checkTxn(ctx context.Context, pb *kvrpcpb.Context, a args) string {

@@ -1,0 +1,150 @@
+package txn
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pingcap/kvproto/pkg/kvrpcpb"
+	"github.com/stretchr/testify/require"
+
+	"github.com/scree-db/scree/storage/storagetest"
+)
+
+// waitTest starts pessimistic lock requests that wait, in a bubble where time passes when everybody waits.
+type waitTest struct {
+	*testing.T
+	m *Manager
+}
+
+// runWaitTest opens the store outside of the bubble: its goroutines are not what the test waits for.
+func runWaitTest(t *testing.T, test func(w waitTest)) {
+	store, _ := newManager(t)
+	synctest.Test(t, func(t *testing.T) { test(waitTest{t, newManagerOn(store)}) })
+}
+
+func (w waitTest) request(start uint64, wait int64, keys ...string) *kvrpcpb.PessimisticLockRequest {
+	req := &kvrpcpb.PessimisticLockRequest{
+		Context: storagetest.Context(), StartVersion: start, ForUpdateTs: start, PrimaryLock: []byte(keys[0]), LockTtl: 3000, WaitTimeout: wait,
+	}
+	for _, k := range keys {
+		req.Mutations = append(req.Mutations, &kvrpcpb.Mutation{Op: kvrpcpb.Op_PessimisticLock, Key: []byte(k)})
+	}
+	return req
+}
+
+func (w waitTest) lock(start uint64, wait int64, keys ...string) *kvrpcpb.KeyError {
+	resp, err := w.m.PessimisticLock(context.Background(), w.request(start, wait, keys...))
+	require.NoError(w, err)
+	if len(resp.Errors) > 0 {
+		return resp.Errors[0]
+	}
+	return nil
+}
+
+// start is lock in the background, waiting by the time it returns.
+func (w waitTest) start(start uint64, wait int64, keys ...string) <-chan *kvrpcpb.KeyError {
+	done := make(chan *kvrpcpb.KeyError, 1)
+	go func() { done <- w.lock(start, wait, keys...) }()
+	synctest.Wait()
+	require.Empty(w, done)
+	return done
+}
+
+func (w waitTest) unlock(start uint64, keys ...string) {
+	req := &kvrpcpb.PessimisticRollbackRequest{Context: storagetest.Context(), StartVersion: start, ForUpdateTs: start}
+	for _, k := range keys {
+		req.Keys = append(req.Keys, []byte(k))
+	}
+	_, err := w.m.PessimisticRollback(context.Background(), req)
+	require.NoError(w, err)
+	synctest.Wait()
+}
+
+func TestLockWaitIsWokenInOrder(t *testing.T) {
+	runWaitTest(t, func(w waitTest) {
+		require.Nil(w, w.lock(10, -1, "a"))
+		first, second := w.start(20, 60_000, "a"), w.start(30, 60_000, "a")
+		w.unlock(10, "a")
+		require.Nil(w, <-first)
+		require.Empty(w, second)
+		w.unlock(20, "a")
+		require.Nil(w, <-second)
+		require.Empty(w, w.m.waits.byKey)
+		require.Empty(w, w.m.waits.byTxn)
+	})
+}
+
+// A woken request that meets another lock, or a conflict, lets the next one try.
+func TestLockWaitPassesWakeUpOn(t *testing.T) {
+	runWaitTest(t, func(w waitTest) {
+		require.Nil(w, w.lock(10, -1, "a"))
+		require.Nil(w, w.lock(11, -1, "b"))
+		first, second := w.start(20, 60_000, "a", "b"), w.start(30, 60_000, "a")
+		w.unlock(10, "a")
+		require.Nil(w, <-second, "the first waits for b now")
+		require.Empty(w, first)
+		w.unlock(11, "b")
+		require.Empty(w, first)
+		w.unlock(30, "a")
+		require.Nil(w, <-first)
+	})
+}
+
+func TestLockWaitEndsInConflict(t *testing.T) {
+	runWaitTest(t, func(w waitTest) {
+		prewrite := &kvrpcpb.PrewriteRequest{Context: storagetest.Context(), StartVersion: 10, PrimaryLock: []byte("a"), LockTtl: 3000,
+			Mutations: []*kvrpcpb.Mutation{{Op: kvrpcpb.Op_Put, Key: []byte("a"), Value: []byte("v")}}}
+		_, err := w.m.Prewrite(context.Background(), prewrite)
+		require.NoError(w, err)
+		waiting := w.start(20, 60_000, "a")
+		_, err = w.m.Commit(context.Background(), &kvrpcpb.CommitRequest{Context: storagetest.Context(), StartVersion: 10, CommitVersion: 25, Keys: [][]byte{[]byte("a")}})
+		require.NoError(w, err)
+		e := <-waiting
+		require.Equal(w, kvrpcpb.WriteConflict_PessimisticRetry, e.Conflict.Reason)
+		require.NotEmpty(w, e.Retryable)
+	})
+}
+
+func TestLockWaitTimesOut(t *testing.T) {
+	runWaitTest(t, func(w waitTest) {
+		require.Nil(w, w.lock(10, -1, "a"))
+		before := time.Now()
+		e := w.lock(20, 250, "a")
+		require.Equal(w, uint64(250), e.Locked.DurationToLastUpdateMs)
+		require.Equal(w, 250*time.Millisecond, time.Since(before))
+		e = w.lock(20, 0, "a")
+		require.NotNil(w, e.Locked)
+		require.Equal(w, 1250*time.Millisecond, time.Since(before))
+
+		ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+		defer cancel()
+		_, err := w.m.PessimisticLock(ctx, w.request(20, 60_000, "a"))
+		require.ErrorIs(w, err, context.DeadlineExceeded)
+		require.Empty(w, w.m.waits.byKey)
+	})
+}
+
+func TestDeadlockIsFound(t *testing.T) {
+	runWaitTest(t, func(w waitTest) {
+		require.Nil(w, w.lock(10, -1, "a"))
+		require.Nil(w, w.lock(20, -1, "b"))
+		require.Nil(w, w.lock(30, -1, "c"))
+		x, y := w.start(10, 60_000, "b"), w.start(20, 60_000, "c")
+		e := w.lock(30, 60_000, "a").GetDeadlock()
+		require.NotNil(w, e)
+		require.Equal(w, uint64(10), e.LockTs)
+		require.Equal(w, "a", string(e.LockKey))
+		require.Equal(w, "c", string(e.DeadlockKey))
+		var chain []uint64
+		for _, edge := range e.WaitChain {
+			chain = append(chain, edge.Txn, edge.WaitForTxn)
+		}
+		require.Equal(w, []uint64{10, 20, 20, 30, 30, 10}, chain)
+		w.unlock(30, "c")
+		require.Nil(w, <-y)
+		w.unlock(20, "b", "c")
+		require.Nil(w, <-x)
+	})
+}
