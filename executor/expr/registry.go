@@ -11,7 +11,8 @@ import (
 // function describes how a signature is evaluated: exactly one of row, bind and build is set. See the package comment.
 type function struct {
 	// spec has one letter per argument, then ':' and the result's: i integer, r real, d decimal, s string, t time,
-	// u duration, j JSON, x anything. '*' after a letter repeats it any number of times (also zero).
+	// u duration, j JSON, x anything. '*' after a letter repeats it any number of times (also zero); letters after '?'
+	// are optional.
 	spec  string
 	row   rowFn
 	bind  func(f *frame) (kernel, error)
@@ -32,6 +33,8 @@ var registry = sync.OnceValue(func() map[tipb.ScalarFuncSig]*function {
 		compareFunctions(), inFunctions(), arithFunctions(), logicFunctions(), controlFunctions(),
 		castFromNumbers(), castFromStrings(), castFromTimes(),
 		stringFunctions(), searchFunctions(), likeFunctions(), timeFunctions(),
+		dateAddFunctions(), timeAddFunctions(), timeMakers(), mathFunctions(), extremeFunctions(), miscFunctions(),
+		cryptoFunctions(), castJSON(), jsonFunctions(), jsonChangers(), regexpFunctions(),
 	} {
 		maps.Copy(all, family)
 	}
@@ -59,6 +62,12 @@ const (
 // letter is the type of argument k of n; ok is false where the spec has no such argument.
 func (f *function) letter(k, n int) (_ etype, ok bool) {
 	args, _, _ := strings.Cut(f.spec, ":")
+	if must, may, optional := strings.Cut(args, "?"); optional {
+		if k >= n || n < len(must) || n > len(must)+len(may) {
+			return 0, false
+		}
+		return etype((must + may)[k]), true
+	}
 	fixed, repeated, variadic := strings.Cut(args, "*")
 	if !variadic {
 		if k >= len(args) || n != len(args) {
