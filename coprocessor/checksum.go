@@ -34,7 +34,7 @@ func (e *Endpoint) checksum(ctx context.Context, req *coprocessor.Request) (*cop
 	if err != nil {
 		return nil, err
 	}
-	reader := newRangeReader(v.snap, req.Ranges, false, v.opts)
+	reader := newRangeReader(v.snap, req.Ranges, 0, v.opts)
 	out, err := e.sum(ctx, reader, in.Rule)
 	if err := errors.Join(err, reader.close(), v.snap.Close()); err != nil {
 		return nil, err

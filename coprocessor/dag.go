@@ -101,7 +101,7 @@ func (r *dagRun) isSmall() bool {
 		return false
 	}
 	for _, kr := range r.req.Ranges {
-		if !isPoint(kr, r.reader.points) {
+		if !isPoint(kr, r.reader.keyLen) {
 			return false
 		}
 	}
@@ -145,11 +145,17 @@ func (r *dagRun) leaf(scan *tipb.Executor) (executor.Operator, error) {
 	o := r.view.opts
 	o.Desc = scan.GetTblScan().GetDesc() || scan.GetIdxScan().GetDesc()
 	// Record keys of integer handles have one length; other keys may be prefixes of each other.
-	points := scan.TblScan != nil && len(scan.TblScan.PrimaryColumnIds) == 0
-	r.reader = newRangeReader(r.view.snap, r.req.Ranges, points, o)
+	keyLen := 0
+	if scan.TblScan != nil && len(scan.TblScan.PrimaryColumnIds) == 0 {
+		keyLen = intRecordKeyLen
+	}
+	r.reader = newRangeReader(r.view.snap, r.req.Ranges, keyLen, o)
 	r.reader.keepLast = r.req.PagingSize > 0 || r.req.MaxKeysRead > 0
 	return newScan(scan, r.reader, r.env.Expr)
 }
+
+// intRecordKeyLen is the length of record keys with integer handles: t, table id, _r, handle.
+const intRecordKeyLen = 1 + 8 + 2 + 8
 
 // pull drains the operators into out. finished is false if a page ended first.
 func (r *dagRun) pull(ctx context.Context, out *output) (finished bool, err error) {

@@ -74,7 +74,7 @@ func FuzzMessage(f *testing.F) {
 func TestIsPoint(t *testing.T) {
 	for _, c := range []struct {
 		start, end string
-		any, same  bool // point for keys of any length, of one length
+		any, same  bool // point for keys of any length, of the start's length
 	}{
 		{"a", "a\x00", true, true},
 		{"a", "b", false, true},
@@ -88,7 +88,8 @@ func TestIsPoint(t *testing.T) {
 		{"", "\x00", true, true},
 	} {
 		r := &coprocessor.KeyRange{Start: []byte(c.start), End: []byte(c.end)}
-		require.Equal(t, c.any, isPoint(r, false), "%q", c)
-		require.Equal(t, c.same, isPoint(r, true), "%q", c)
+		require.Equal(t, c.any, isPoint(r, 0), "%q", c)
+		require.Equal(t, c.same, isPoint(r, len(c.start)), "%q", c)
+		require.Equal(t, c.any, isPoint(r, len(c.start)+1), "%q", c)
 	}
 }

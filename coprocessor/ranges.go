@@ -20,8 +20,8 @@ type rangeReader struct {
 	snap   storage.Snapshot
 	opts   mvcc.ReadOptions
 	ranges []*coprocessor.KeyRange // in reading order
-	// points says that all keys of a range have the length of its bounds, see isPoint.
-	points bool
+	// keyLen is the length that all keys of the scan have, 0 if they differ, see isPoint.
+	keyLen int
 	// keepLast notes where reading has come to, for paging.
 	keepLast bool
 
@@ -34,8 +34,8 @@ type rangeReader struct {
 	stats  mvcc.ScanStats // of closed scanners and gets
 }
 
-func newRangeReader(snap storage.Snapshot, ranges []*coprocessor.KeyRange, points bool, o mvcc.ReadOptions) *rangeReader {
-	r := &rangeReader{snap: snap, opts: o, ranges: ranges, points: points, counts: make([]int64, len(ranges))}
+func newRangeReader(snap storage.Snapshot, ranges []*coprocessor.KeyRange, keyLen int, o mvcc.ReadOptions) *rangeReader {
+	r := &rangeReader{snap: snap, opts: o, ranges: ranges, keyLen: keyLen, counts: make([]int64, len(ranges))}
 	if o.Desc {
 		r.ranges = make([]*coprocessor.KeyRange, len(ranges))
 		for i, kr := range ranges {
@@ -69,7 +69,7 @@ func (r *rangeReader) Next() (key, val []byte, ok bool, err error) {
 		}
 		kr := r.ranges[r.next]
 		r.next++
-		if isPoint(kr, r.points) {
+		if isPoint(kr, r.keyLen) {
 			if val, err = r.point(kr.Start); err != nil || val != nil {
 				return kr.Start, val, err == nil, err
 			}
@@ -145,14 +145,14 @@ func (r *rangeReader) scanned() *coprocessor.KeyRange {
 	return &coprocessor.KeyRange{Start: first.Start, End: append(bytes.Clone(r.last), 0)}
 }
 
-// isPoint reports whether a range can hold just one key: its end is the next key of any length, or, with sameLength,
-// the next key of the start's length.
-func isPoint(r *coprocessor.KeyRange, sameLength bool) bool {
+// isPoint reports whether a range can hold just one key: its end is the next key of any length, or, where all keys have
+// keyLen bytes and so has the start, the next key of that length.
+func isPoint(r *coprocessor.KeyRange, keyLen int) bool {
 	n := len(r.Start)
 	if len(r.End) == n+1 {
 		return r.End[n] == 0 && bytes.HasPrefix(r.End, r.Start)
 	}
-	if !sameLength || len(r.End) != n {
+	if n == 0 || n != keyLen || len(r.End) != n {
 		return false
 	}
 	// Compare with start + 1 without making it.

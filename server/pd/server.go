@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pingcap/kvproto/pkg/meta_storagepb"
 	"github.com/pingcap/kvproto/pkg/pdpb"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
@@ -79,6 +80,7 @@ func withPort(addr string) (string, error) {
 type Server struct {
 	core    *Core
 	service *Service
+	meta    *metaService
 	etcd    *embed.Etcd
 	addr    string
 	log     *slog.Logger
@@ -145,6 +147,7 @@ func (s *Server) register(g *grpc.Server) {
 	s.grpcMu.Unlock()
 	if s.service != nil {
 		pdpb.RegisterPDServer(g, s.service)
+		meta_storagepb.RegisterMetaStorageServer(g, s.meta)
 	}
 }
 
@@ -157,7 +160,8 @@ func (s *Server) load(ctx context.Context, o Options) error {
 	case <-ctx.Done():
 		return fmt.Errorf("wait for etcd: %w", ctx.Err())
 	}
-	core, err := NewCore(ctx, o.Config, etcdState{v3client.New(s.etcd.Server)}, o.Now, o.Rand)
+	client := v3client.New(s.etcd.Server)
+	core, err := NewCore(ctx, o.Config, etcdState{client}, o.Now, o.Rand)
 	if err != nil {
 		return err
 	}
@@ -166,6 +170,7 @@ func (s *Server) load(ctx context.Context, o Options) error {
 		ClientUrls: []string{"http://" + o.AdvertiseAddr}, PeerUrls: []string{"http://" + o.PeerAddr},
 	}
 	s.core, s.service = core, NewService(core, self)
+	s.meta = &metaService{clusterID: core.clusterID, etcd: client}
 	return nil
 }
 

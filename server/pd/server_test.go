@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/pingcap/kvproto/pkg/meta_storagepb"
 	"github.com/pingcap/kvproto/pkg/metapb"
 	"github.com/pingcap/kvproto/pkg/pdpb"
 	"github.com/stretchr/testify/require"
@@ -72,6 +73,31 @@ func TestServerRestart(t *testing.T) {
 	list, err := etcdserverpb.NewClusterClient(conn).MemberList(ctx, &etcdserverpb.MemberListRequest{})
 	require.NoError(t, err)
 	require.Equal(t, []string{"http://" + s.Addr()}, list.Members[0].ClientURLs)
+}
+
+// Clients find and keep settings through the meta storage, and see them change.
+func TestMetaStorage(t *testing.T) {
+	s := startServer(t, t.TempDir())
+	defer func() { require.NoError(t, s.Close()) }()
+	ctx := context.Background()
+	client := meta_storagepb.NewMetaStorageClient(dial(t, s))
+	watch, err := client.Watch(ctx, &meta_storagepb.WatchRequest{Key: []byte("a"), RangeEnd: []byte("b"), StartRevision: 1})
+	require.NoError(t, err)
+	_, err = client.Put(ctx, &meta_storagepb.PutRequest{Key: []byte("a/1"), Value: []byte("x")})
+	require.NoError(t, err)
+	got, err := client.Get(ctx, &meta_storagepb.GetRequest{Key: []byte("a"), RangeEnd: []byte("b")})
+	require.NoError(t, err)
+	require.Len(t, got.Kvs, 1)
+	require.Equal(t, "x", string(got.Kvs[0].Value))
+	event, err := watch.Recv()
+	require.NoError(t, err)
+	require.Equal(t, "a/1", string(event.Events[0].Kv.Key))
+	gone, err := client.Delete(ctx, &meta_storagepb.DeleteRequest{Key: []byte("a/1"), PrevKv: true})
+	require.NoError(t, err)
+	require.EqualValues(t, 1, gone.Deleted)
+	event, err = watch.Recv()
+	require.NoError(t, err)
+	require.Equal(t, meta_storagepb.Event_DELETE, event.Events[0].Type)
 }
 
 // A request that names another cluster is refused, whatever it asks.

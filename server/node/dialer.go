@@ -1,0 +1,63 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/pingcap/tipb/go-tipb"
+	"google.golang.org/grpc"
+
+	"github.com/scree-db/scree/server/transport"
+	"github.com/scree-db/scree/sql-gateway/kvclient"
+)
+
+// Dialer gives stores of this process by reference and dials others. Safe for concurrent use.
+type Dialer struct {
+	own    map[string]kvclient.Store
+	encode tipb.EncodeType // of rows from others
+
+	mu    sync.Mutex
+	conns map[string]*grpc.ClientConn
+}
+
+var _ kvclient.Dialer = (*Dialer)(nil)
+
+// NewDialer makes a dialer that calls the stores in own directly. Rows of others travel as encode says.
+func NewDialer(own []*Store, encode tipb.EncodeType) *Dialer {
+	d := &Dialer{own: make(map[string]kvclient.Store, len(own)), encode: encode, conns: make(map[string]*grpc.ClientConn)}
+	for _, s := range own {
+		d.own[s.Addr()] = s.Service()
+	}
+	return d
+}
+
+// Dial implements kvclient.Dialer.
+func (d *Dialer) Dial(_ context.Context, addr string) (kvclient.Store, error) {
+	if s := d.own[addr]; s != nil {
+		return s, nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	conn := d.conns[addr]
+	if conn == nil {
+		var err error
+		if conn, err = transport.Dial(addr); err != nil {
+			return nil, err
+		}
+		d.conns[addr] = conn
+	}
+	return newRemote(conn, d.encode), nil
+}
+
+// Close closes connections.
+func (d *Dialer) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var err error
+	for addr, conn := range d.conns {
+		err = errors.Join(err, conn.Close())
+		delete(d.conns, addr)
+	}
+	return err
+}

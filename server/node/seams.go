@@ -1,0 +1,65 @@
+package node
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/pingcap/kvproto/pkg/metapb"
+	"github.com/pingcap/kvproto/pkg/pdpb"
+
+	"github.com/scree-db/scree/raftstore"
+	"github.com/scree-db/scree/server/pdclient"
+	"github.com/scree-db/scree/storage/txn"
+)
+
+// placement is raftstore's view of the placement driver.
+type placement struct {
+	pd    *pdclient.Client
+	beats *pdclient.Heartbeats
+	log   *slog.Logger
+}
+
+var _ raftstore.Placement = (*placement)(nil)
+
+func (p *placement) RegionHeartbeat(req *pdpb.RegionHeartbeatRequest) { p.beats.Send(req) }
+
+func (p *placement) AskBatchSplit(ctx context.Context, region *metapb.Region, n int) ([]*pdpb.SplitID, error) {
+	return p.pd.AskBatchSplit(ctx, region, n)
+}
+
+func (p *placement) ReportSplit(ctx context.Context, regions []*metapb.Region) {
+	if err := p.pd.ReportSplit(ctx, regions); err != nil {
+		p.log.Warn("split not reported; heartbeats will tell", "err", err)
+	}
+}
+
+// observer makes a new leader fit for async commit and one-phase commit: these must not commit below a timestamp that
+// the former leader has served a read at, and a fresh timestamp lies above all of those.
+type observer struct {
+	ctx   context.Context // done when the store stops
+	pd    *pdclient.Client
+	locks *txn.Concurrency
+	log   *slog.Logger
+}
+
+var _ raftstore.Observer = (*observer)(nil)
+
+const observerRetry = 200 * time.Millisecond
+
+func (o *observer) OnLeader(region *metapb.Region, term uint64) {
+	for {
+		ts, err := o.pd.TS(o.ctx)
+		if err == nil {
+			o.locks.UpdateMaxTS(ts)
+			o.locks.SetSynced(region.GetId(), term)
+			return
+		}
+		o.log.Warn("no timestamp for a new leader; trying again", "region", region.GetId(), "err", err)
+		select {
+		case <-o.ctx.Done():
+			return
+		case <-time.After(observerRetry):
+		}
+	}
+}

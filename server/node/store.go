@@ -1,0 +1,303 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/pingcap/kvproto/pkg/metapb"
+	"github.com/pingcap/kvproto/pkg/tikvpb"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/scree-db/scree/coprocessor"
+	"github.com/scree-db/scree/raftstore"
+	"github.com/scree-db/scree/raftstore/raftlog"
+	"github.com/scree-db/scree/server/kvservice"
+	"github.com/scree-db/scree/server/pdclient"
+	"github.com/scree-db/scree/server/status"
+	"github.com/scree-db/scree/server/transport"
+	"github.com/scree-db/scree/storage/engine"
+	"github.com/scree-db/scree/storage/txn"
+)
+
+// StoreOptions describe a storage node.
+type StoreOptions struct {
+	Dir string
+	// PD is shared with the owner, who closes it after the store.
+	PD *pdclient.Client
+	// Addr serves gRPC and StatusAddr HTTP: host:port, port 0 takes a free one.
+	Addr, StatusAddr string
+	// AdvertiseAddr is what others dial; empty: the address listened on.
+	AdvertiseAddr string
+	// CacheBytes bounds the block cache of the data database; 0 is the engine's default.
+	CacheBytes int64
+	// Raft tunes replication; its ids are filled in.
+	Raft        raftstore.Config
+	Coprocessor coprocessor.Options
+	// Version is the wire version that the store claims, see wireVersion; Release is our own.
+	Release string
+	Logger  *slog.Logger
+}
+
+// wireVersion is the TiKV version whose protocols the store speaks: clients and placement drivers switch features by it.
+const wireVersion = "8.5.0"
+
+// logCacheBytes is small: the log is read from memory, and from disk only by peers far behind.
+const logCacheBytes = 8 << 20
+
+// Store is a running storage node.
+type Store struct {
+	opts  StoreOptions
+	log   *slog.Logger
+	ident ident
+
+	listener   net.Listener
+	data, logs *engine.Engine
+	locks      *txn.Concurrency
+	manager    *txn.Manager
+	raft       *raftstore.Store
+	transport  *transport.Transport
+	beats      *pdclient.Heartbeats
+	service    *kvservice.Service
+	grpc       *grpc.Server
+	health     *health.Server
+	status     *status.Server
+
+	ctx     context.Context // done when the store begins to stop
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+	// closers undo what is open, last first.
+	closers []func() error
+	once    sync.Once
+	err     error // of the first Close
+}
+
+// OpenStore opens the store in o.Dir, or makes a new one, and serves it. ctx bounds the start only.
+func OpenStore(ctx context.Context, o StoreOptions) (*Store, error) {
+	s, err := prepareStore(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.join(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if err := s.serve(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// prepareStore opens everything that needs nobody else, so that several stores can do it at the same time.
+func prepareStore(ctx context.Context, o StoreOptions) (*Store, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Store{opts: o, log: o.Logger}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	for _, step := range []func(context.Context) error{s.listen, s.identify, s.openEngines, s.openRaft} {
+		if err := step(ctx); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
+	return s, nil
+}
+
+// opened notes how to undo a step.
+func (s *Store) opened(closer func() error) { s.closers = append(s.closers, closer) }
+
+func (s *Store) listen(context.Context) error {
+	l, err := net.Listen("tcp", s.opts.Addr)
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	s.listener = l
+	if s.opts.AdvertiseAddr == "" {
+		s.opts.AdvertiseAddr = l.Addr().String()
+	}
+	s.opened(func() error {
+		if err := l.Close(); !errors.Is(err, net.ErrClosed) { // the gRPC server closes it too
+			return err
+		}
+		return nil
+	})
+	return nil
+}
+
+// identify reads who the store is, or has an id allocated.
+func (s *Store) identify(ctx context.Context) error {
+	if err := os.MkdirAll(s.opts.Dir, 0o755); err != nil {
+		return fmt.Errorf("store directory: %w", err)
+	}
+	id, err := loadIdent(s.opts.Dir)
+	if err != nil {
+		return err
+	}
+	cluster := s.opts.PD.ClusterID()
+	if id.StoreID == 0 {
+		if id.StoreID, err = s.opts.PD.AllocID(ctx, 1); err != nil {
+			return fmt.Errorf("allocate a store id: %w", err)
+		}
+		id.ClusterID = cluster
+		if err := id.save(s.opts.Dir); err != nil {
+			return err
+		}
+	}
+	if id.ClusterID != cluster {
+		return fmt.Errorf("the store in %s belongs to cluster %d, not to %d", s.opts.Dir, id.ClusterID, cluster)
+	}
+	s.ident = id
+	s.log = s.log.With("store", id.StoreID)
+	return nil
+}
+
+func (s *Store) openEngines(context.Context) error {
+	var err error
+	s.data, err = engine.Open(filepath.Join(s.opts.Dir, "data"),
+		engine.Options{CacheBytes: s.opts.CacheBytes, DisableWAL: true, Logger: s.log})
+	if err != nil {
+		return err
+	}
+	s.opened(s.data.Close)
+	s.logs, err = engine.Open(filepath.Join(s.opts.Dir, "raft"), engine.Options{CacheBytes: logCacheBytes, Logger: s.log})
+	if err != nil {
+		return err
+	}
+	s.opened(s.logs.Close)
+	return nil
+}
+
+// openRaft builds what stands on the engines.
+func (s *Store) openRaft(context.Context) error {
+	s.locks = txn.NewConcurrency()
+	s.beats = s.opts.PD.Heartbeats(s.onOrder)
+	s.opened(func() error { s.beats.Close(); return nil })
+	s.transport = transport.New(s.resolve, transport.Options{Logger: s.log})
+	s.opened(s.transport.Close)
+	cfg := s.opts.Raft
+	cfg.StoreID, cfg.ClusterID = s.ident.StoreID, s.ident.ClusterID
+	raft, err := raftstore.Open(cfg, raftstore.Deps{
+		Data: s.data, Log: raftlog.New(s.logs), Transport: s.transport,
+		Placement: &placement{s.opts.PD, s.beats, s.log},
+		Observer:  &observer{s.ctx, s.opts.PD, s.locks, s.log},
+		Rand:      rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Logger: s.log,
+	})
+	if err != nil {
+		return fmt.Errorf("open store %d: %w", s.ident.StoreID, err)
+	}
+	s.raft = raft
+	s.opened(raft.Stop)
+	s.manager = txn.NewManager(raft, s.locks, txn.ManagerOptions{Logger: s.log})
+	cop := s.opts.Coprocessor
+	cop.Logger = s.log
+	s.service = kvservice.New(kvservice.Deps{
+		ClusterID: s.ident.ClusterID, StoreID: s.ident.StoreID, Txn: s.manager,
+		Coprocessor: coprocessor.NewEndpoint(raft, s.locks, cop), Splitter: raft, Raft: s.transport, Logger: s.log,
+	})
+	return nil
+}
+
+// resolve finds the address of another store.
+func (s *Store) resolve(ctx context.Context, storeID uint64) (string, error) {
+	meta, err := s.opts.PD.Store(ctx, storeID)
+	if err != nil {
+		return "", err
+	}
+	if meta.PeerAddress != "" {
+		return meta.PeerAddress, nil
+	}
+	return meta.Address, nil
+}
+
+// join makes the store a member of the cluster: of a new one, it makes the first region.
+func (s *Store) join(ctx context.Context) error {
+	meta := s.describe()
+	bootstrapped, err := s.opts.PD.IsBootstrapped(ctx)
+	if err != nil {
+		return fmt.Errorf("is the cluster bootstrapped: %w", err)
+	}
+	if !bootstrapped {
+		if err := s.bootstrap(ctx, meta); err != nil {
+			return fmt.Errorf("bootstrap the cluster: %w", err)
+		}
+	}
+	if err := s.opts.PD.PutStore(ctx, meta); err != nil {
+		return fmt.Errorf("register store %d: %w", meta.Id, err)
+	}
+	return nil
+}
+
+func (s *Store) describe() *metapb.Store {
+	return &metapb.Store{
+		Id: s.ident.StoreID, Address: s.opts.AdvertiseAddr, PeerAddress: s.opts.AdvertiseAddr,
+		StatusAddress: s.opts.StatusAddr, Version: wireVersion, GitHash: s.opts.Release,
+		StartTimestamp: time.Now().Unix(), DeployPath: s.opts.Dir,
+	}
+}
+
+// serve starts raft, gRPC, heartbeats and the status server.
+func (s *Store) serve() error {
+	if err := s.raft.Start(); err != nil {
+		return fmt.Errorf("start store %d: %w", s.ident.StoreID, err)
+	}
+	s.grpc = grpc.NewServer(transport.ServerOptions()...)
+	tikvpb.RegisterTikvServer(s.grpc, s.service)
+	s.health = health.NewServer()
+	grpc_health_v1.RegisterHealthServer(s.grpc, s.health)
+	s.spawn(func() {
+		if err := s.grpc.Serve(s.listener); err != nil {
+			s.log.Error("gRPC server", "err", err)
+		}
+	})
+	s.opened(func() error { s.grpc.Stop(); return nil })
+	s.spawn(s.heartbeats)
+	var err error
+	s.status, err = status.Start(status.Options{
+		Addr: s.opts.StatusAddr, Status: func() any { return s.Status() }, Logger: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	s.opened(s.status.Close)
+	return nil
+}
+
+func (s *Store) spawn(run func()) {
+	s.running.Add(1)
+	go func() {
+		defer s.running.Done()
+		run()
+	}()
+}
+
+// Close stops the store: first what takes in work, then replication, then the engines.
+func (s *Store) Close() error {
+	s.once.Do(func() {
+		s.cancel()
+		for i := len(s.closers) - 1; i >= 0; i-- {
+			s.err = errors.Join(s.err, s.closers[i]())
+		}
+		s.running.Wait()
+	})
+	return s.err
+}
+
+// ID is the store's id.
+func (s *Store) ID() uint64 { return s.ident.StoreID }
+
+// Addr is the address that others dial.
+func (s *Store) Addr() string { return s.opts.AdvertiseAddr }
+
+// StatusAddr is the address of the status server.
+func (s *Store) StatusAddr() string { return s.status.Addr() }
+
+// Service is the store for callers in the same process.
+func (s *Store) Service() *kvservice.Service { return s.service }
