@@ -12,7 +12,9 @@ import (
 func (c *converter) time(f *field, d datum.Datum, src *tipb.FieldType) (datum.Datum, error) {
 	t, err := c.timeValue(f, d, src)
 	if err == nil && f.ft.Tp == column.TypeTimestamp {
-		err = c.checkTimestamp(t)
+		if err = c.checkTimestamp(t); err != nil {
+			t = 0
+		}
 	}
 	if err == nil {
 		return datum.NewTime(t), nil
@@ -20,9 +22,6 @@ func (c *converter) time(f *field, d datum.Datum, src *tipb.FieldType) (datum.Da
 	kind := "datetime"
 	if f.ft.Tp == column.TypeDate || f.ft.Tp == column.TypeNewDate {
 		kind = "date"
-	}
-	if f.ft.Tp == column.TypeTimestamp && !c.mode.Check(t) {
-		t = 0
 	}
 	return datum.NewTime(t), c.bad(incorrectValue(value.CodeTruncatedWrong, kind, c.text(d, src), f, c.row))
 }
