@@ -77,13 +77,13 @@ func newCompare(s *callSite, op compareOp) (node, error) {
 	return cmp, nil
 }
 
-// negate turns the comparison into its opposite.
-func (c *compareNode) negate() bool {
+// negate turns the comparison into its opposite, of type ft; false leaves it as it is.
+func (c *compareNode) negate(ft *tipb.FieldType) bool {
 	run, err := bindCompare(&c.frame, c.op^7)
 	if err != nil {
 		return false
 	}
-	c.op, c.run = c.op^7, run
+	c.ft, c.op, c.run = ft, c.op^7, run
 	c.sel = bindSelect(c)
 	return true
 }

@@ -99,8 +99,8 @@ func (n *inNode) row(f *frame, i int) error {
 	return nil
 }
 
-func (n *inNode) negate() bool {
-	n.invert = !n.invert
+func (n *inNode) negate(ft *tipb.FieldType) bool {
+	n.ft, n.invert = ft, !n.invert
 	return true
 }
 

@@ -73,8 +73,8 @@ func (n *likeNode) test(f *frame, i int) bool {
 	return n.match(f.a[0].str(i))
 }
 
-func (n *likeNode) negate() bool {
-	n.invert = !n.invert
+func (n *likeNode) negate(ft *tipb.FieldType) bool {
+	n.ft, n.invert = ft, !n.invert
 	return true
 }
 

@@ -43,7 +43,8 @@ func logicFunctions() functions {
 
 // buildNot turns the argument into its opposite where it can do that itself, and so stay able to select rows directly.
 func buildNot(s *callSite) (node, error) {
-	if n, ok := s.args[0].(interface{ negate() bool }); ok && n.negate() {
+	n, ok := s.args[0].(interface{ negate(ft *tipb.FieldType) bool })
+	if ok && column.KindOf(s.args[0].typ()) == column.KindOf(s.expr.FieldType) && n.negate(s.expr.FieldType) {
 		return s.args[0], nil
 	}
 	call, fn := *s, *s.fn
@@ -151,7 +152,7 @@ func (n *logicNode) eval(in *input) (*vec, error) {
 	}
 	// decider is the value that decides alone: 0 for AND, 1 for OR.
 	decider := b2i(n.op == logicOr)
-	n.out.reset(column.Int64, in.n)
+	n.out.reset(column.KindOf(n.ft), in.n)
 	n.rest = resize(n.rest, in.len())
 	k := 0
 	for j := range in.len() {
