@@ -335,7 +335,7 @@ func (j *hashJoin) noteGroups() {
 		switch {
 		case g >= 0:
 			j.state[r] |= rowMatched
-		case j.nullAware && j.build.unknownWith(p.keyIsNull(i)):
+		case j.nullAware && g != groupRefused && j.build.unknownWith(p.keyIsNull(i)):
 			j.state[r] |= rowUnknown
 		}
 	}
@@ -354,7 +354,9 @@ func (j *hashJoin) probeRows() Batch {
 			sel = append(sel, int32(r))
 		}
 	}
-	j.probe.sel = sel
+	if j.probe.sel = sel; len(sel) == 0 { // nil would select all
+		return Batch{}
+	}
 	if !j.kind.pairs {
 		return Batch{Cols: b.Cols, Sel: sel, Rows: b.Rows}
 	}

@@ -279,7 +279,7 @@ type probeSide struct {
 	batch  Batch
 	active bool // batch is being worked on
 	values []arrow.Array
-	groups []int32 // of each selected row: key number, or -1
+	groups []int32 // of each selected row: key number, -1 or groupRefused
 	at     int     // the selected row whose candidates come next
 	within int     // how many of them are done
 	pairs  pairs
@@ -318,6 +318,9 @@ func (p *probeSide) lookUp(build *buildSide) error {
 	b := p.batch
 	if build.grouper == nil {
 		p.groups = append(p.groups[:0], make([]int32, b.Len())...)
+		if len(build.order) == 0 {
+			p.refuse([]int32{})
+		}
 		return nil
 	}
 	p.values = append(p.values[:0], make([]arrow.Array, len(p.keys))...)
@@ -342,10 +345,14 @@ func (p *probeSide) refuse(passed []int32) {
 		if len(passed) > 0 && int(passed[0]) == p.batch.Row(i) {
 			passed = passed[1:]
 		} else {
-			p.groups[i] = -1
+			p.groups[i] = groupRefused
 		}
 	}
 }
+
+// groupRefused stands in the place of a key number for rows that the conditions refused: unlike keys that are not in the
+// table (-1), they do not compare as unknown either.
+const groupRefused = -2
 
 // keyIsNull reports whether the single key of the i-th selected row is NULL.
 func (p *probeSide) keyIsNull(i int) bool { return len(p.values) > 0 && p.values[0].IsNull(i) }
@@ -394,7 +401,7 @@ func (p *probeSide) startUnknown(build *buildSide, state []rowState) bool {
 	all := append(append([]int32(nil), build.order...), build.nulls...)
 	for i := range p.groups {
 		switch {
-		case state[p.batch.Row(i)]&rowMatched != 0:
+		case p.groups[i] == groupRefused || state[p.batch.Row(i)]&rowMatched != 0:
 		case p.keyIsNull(i):
 			p.lists[i] = all
 		default:

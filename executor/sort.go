@@ -109,7 +109,7 @@ type topN struct {
 	cutAt int // number of collected rows that makes a cut
 	bar   uint64
 	cut   bool // bar is set
-	pass  []int32
+	pass  []int32 // never nil
 }
 
 const topNSlack = 1024
@@ -123,7 +123,7 @@ func newTopN(e *tipb.Executor, inputs []Operator, env *Env) (Operator, error) {
 		return nil, err
 	}
 	limit := int(min(e.TopN.GetLimit(), 1<<30))
-	return &topN{sorted: s, limit: limit, cutAt: 2*limit + topNSlack}, nil
+	return &topN{sorted: s, limit: limit, cutAt: 2*limit + topNSlack, pass: []int32{}}, nil
 }
 
 func (t *topN) Next(ctx context.Context) (Batch, error) {
