@@ -195,7 +195,9 @@ func TestLostReplicaIsReplaced(t *testing.T) {
 	order := beat()
 	require.Equal(t, eraftpb.ConfChangeType_AddLearnerNode, order.ChangePeer.ChangeType)
 	require.EqualValues(t, 4, order.ChangePeer.Peer.StoreId)
-	r = changed(r, func(r *metapb.Region) { r.Peers = append(r.Peers, &metapb.Peer{Id: order.ChangePeer.Peer.Id, StoreId: 4}) })
+	r = changed(r, func(r *metapb.Region) {
+		r.Peers = append(r.Peers, &metapb.Peer{Id: order.ChangePeer.Peer.Id, StoreId: 4})
+	})
 	order = beat()
 	require.Equal(t, eraftpb.ConfChangeType_RemoveNode, order.ChangePeer.ChangeType)
 	require.EqualValues(t, 102, order.ChangePeer.Peer.Id)

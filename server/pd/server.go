@@ -82,6 +82,7 @@ type Server struct {
 	service *Service
 	meta    *metaService
 	etcd    *embed.Etcd
+	mute    func() // silences etcd, which calls its end a failure
 	addr    string
 	log     *slog.Logger
 	cancel  context.CancelFunc
@@ -123,13 +124,16 @@ func (s *Server) startEtcd(o Options) error {
 	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
 	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
 	// A single member elects itself after one to two election timeouts: that is most of the start-up time.
-	cfg.TickMs, cfg.ElectionMs = 20, 100
+	cfg.TickMs, cfg.ElectionMs = 50, 250
 	cfg.AutoCompactionMode, cfg.AutoCompactionRetention = embed.CompactorModeRevision, "1000"
 	cfg.SnapshotCount = 10_000
 	cfg.EnableGRPCGateway = false
+	cfg.WarningUnaryRequestDuration = time.Second
 	cfg.GRPCKeepAliveMinTime = 5 * time.Second
 	cfg.GRPCAdditionalServerOptions = o.ServerOptions
-	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zaplog.New(o.Logger.With("component", "etcd")))
+	logger, mute := zaplog.NewMutable(o.Logger.With("component", "etcd"))
+	s.mute = mute
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(logger)
 	cfg.ServiceRegister = s.register
 	e, err := embed.StartEtcd(cfg)
 	if err != nil {
@@ -209,6 +213,7 @@ func (s *Server) Close() error {
 	s.grpcMu.Lock()
 	g := s.grpc
 	s.grpcMu.Unlock()
+	s.mute()
 	if g != nil {
 		g.Stop() // etcd's own way waits for streams to end, which clients keep open
 	}

@@ -4,6 +4,9 @@ package zaplog
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
+	"sync/atomic"
 
 	"github.com/pingcap/log"
 	"go.uber.org/zap"
@@ -12,7 +15,14 @@ import (
 
 // New makes a zap logger that writes to l, one level down: what a library calls information is of interest only to who
 // looks for a fault in it.
-func New(l *slog.Logger) *zap.Logger { return zap.New(bridge{l.Handler()}) }
+func New(l *slog.Logger) *zap.Logger { return zap.New(bridge{handler: l.Handler()}) }
+
+// NewMutable is New with a switch: after mute the logger says no more. It is for libraries that call their own orderly
+// end a failure.
+func NewMutable(l *slog.Logger) (logger *zap.Logger, mute func()) {
+	muted := new(atomic.Bool)
+	return zap.New(bridge{l.Handler(), muted}), func() { muted.Store(true) }
+}
 
 // ReplaceGlobals sends the process-wide zap loggers to l. Call it once, early in main.
 func ReplaceGlobals(l *slog.Logger) {
@@ -22,7 +32,10 @@ func ReplaceGlobals(l *slog.Logger) {
 }
 
 // bridge is a zap core over a slog handler.
-type bridge struct{ handler slog.Handler }
+type bridge struct {
+	handler slog.Handler
+	muted   *atomic.Bool // nil: never
+}
 
 var _ zapcore.Core = bridge{}
 
@@ -38,11 +51,11 @@ func level(l zapcore.Level) slog.Level {
 }
 
 func (b bridge) Enabled(l zapcore.Level) bool {
-	return b.handler.Enabled(context.Background(), level(l))
+	return (b.muted == nil || !b.muted.Load()) && b.handler.Enabled(context.Background(), level(l))
 }
 
 func (b bridge) With(fields []zapcore.Field) zapcore.Core {
-	return bridge{b.handler.WithAttrs(attrs(fields))}
+	return bridge{b.handler.WithAttrs(attrs(fields)), b.muted}
 }
 
 func (b bridge) Check(e zapcore.Entry, c *zapcore.CheckedEntry) *zapcore.CheckedEntry {
@@ -66,8 +79,8 @@ func attrs(fields []zapcore.Field) []slog.Attr {
 		f.AddTo(enc)
 	}
 	out := make([]slog.Attr, 0, len(enc.Fields))
-	for k, v := range enc.Fields {
-		out = append(out, slog.Any(k, v))
+	for _, k := range slices.Sorted(maps.Keys(enc.Fields)) {
+		out = append(out, slog.Any(k, enc.Fields[k]))
 	}
 	return out
 }

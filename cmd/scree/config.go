@@ -1,0 +1,160 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+)
+
+// config is what a configuration file may say. etc/scree.toml has every key with its default and meaning.
+type config struct {
+	DataDir    string `toml:"data-dir"`
+	Host       string `toml:"host"`
+	PortOffset int    `toml:"port-offset"`
+	Stores     int    `toml:"stores"`
+	// MemoryLimit is the soft limit of the Go runtime; 0 derives it from the machine.
+	MemoryLimit size `toml:"memory-limit"`
+
+	Log         logConfig         `toml:"log"`
+	PD          pdConfig          `toml:"pd"`
+	Storage     storageConfig     `toml:"storage"`
+	Raft        raftConfig        `toml:"raft"`
+	Coprocessor coprocessorConfig `toml:"coprocessor"`
+}
+
+type logConfig struct {
+	Level string `toml:"level"`
+}
+
+type pdConfig struct {
+	MaxReplicas      int      `toml:"max-replicas"`
+	MaxStoreDownTime duration `toml:"max-store-down-time"`
+}
+
+type storageConfig struct {
+	BlockCache size `toml:"block-cache"`
+}
+
+type raftConfig struct {
+	RegionSplitSize size `toml:"region-split-size"`
+	RegionMaxSize   size `toml:"region-max-size"`
+}
+
+type coprocessorConfig struct {
+	Concurrency int  `toml:"concurrency"`
+	MemoryLimit size `toml:"memory-limit"`
+}
+
+// defaultConfig is what holds where neither file nor flags say otherwise. Zeros are derived at start.
+func defaultConfig() config {
+	return config{
+		DataDir: "./scree-data", Host: "127.0.0.1", Stores: 1,
+		Log:         logConfig{Level: "info"},
+		PD:          pdConfig{MaxReplicas: 3, MaxStoreDownTime: duration(30 * time.Minute)},
+		Raft:        raftConfig{RegionSplitSize: 96 << 20, RegionMaxSize: 144 << 20},
+		Coprocessor: coprocessorConfig{MemoryLimit: 1 << 30},
+	}
+}
+
+// loadConfig reads a file over the defaults. Keys that it does not know are refused by name.
+func loadConfig(path string) (config, error) {
+	c := defaultConfig()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return c, fmt.Errorf("config: %w", err)
+	}
+	meta, err := toml.Decode(string(text), &c)
+	if err != nil {
+		return c, fmt.Errorf("config %s: %w", path, err)
+	}
+	if unknown := meta.Undecoded(); len(unknown) > 0 {
+		names := make([]string, len(unknown))
+		for i, k := range unknown {
+			names[i] = k.String()
+		}
+		return c, fmt.Errorf("config %s: unknown key %s", path, strings.Join(names, ", "))
+	}
+	return c, nil
+}
+
+// portOffsetMax keeps every port below 65536, with room for the stores to count up.
+const portOffsetMax = 40000
+
+// check refuses values out of range; the error names each key.
+func (c *config) check() error {
+	var errs []error
+	within := func(key string, v, low, high int64) {
+		if v < low || v > high {
+			errs = append(errs, fmt.Errorf("%s = %d is out of range [%d, %d]", key, v, low, high))
+		}
+	}
+	within("port-offset", int64(c.PortOffset), 0, portOffsetMax)
+	within("stores", int64(c.Stores), 1, 16)
+	within("pd.max-replicas", int64(c.PD.MaxReplicas), 1, 9)
+	within("pd.max-store-down-time (seconds)", int64(time.Duration(c.PD.MaxStoreDownTime).Seconds()), 10, 7*24*3600)
+	within("raft.region-split-size", int64(c.Raft.RegionSplitSize), 1<<20, 10<<30)
+	within("raft.region-max-size", int64(c.Raft.RegionMaxSize), int64(c.Raft.RegionSplitSize), 20<<30)
+	within("coprocessor.concurrency", int64(c.Coprocessor.Concurrency), 0, 1024)
+	within("coprocessor.memory-limit", int64(c.Coprocessor.MemoryLimit), 1<<20, math.MaxInt64)
+	if c.DataDir == "" {
+		errs = append(errs, errors.New("data-dir is empty"))
+	}
+	if _, err := c.Log.level(); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (l logConfig) level() (slog.Level, error) {
+	var v slog.Level
+	if err := v.UnmarshalText([]byte(l.Level)); err != nil {
+		return 0, fmt.Errorf("log.level = %q is none of debug, info, warn, error", l.Level)
+	}
+	return v, nil
+}
+
+// size is a number of bytes, written as a number or with a unit: "64MiB".
+type size int64
+
+// sizeUnits, the longest suffix first.
+var sizeUnits = []struct {
+	suffix string
+	bytes  float64
+}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"B", 1}}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *size) UnmarshalText(text []byte) error {
+	t, unit := strings.TrimSpace(string(text)), 1.0
+	for _, u := range sizeUnits {
+		if rest, ok := strings.CutSuffix(t, u.suffix); ok {
+			t, unit = strings.TrimSpace(rest), u.bytes
+			break
+		}
+	}
+	v, err := strconv.ParseFloat(t, 64)
+	if err != nil || !(v >= 0) || v*unit >= math.MaxInt64 {
+		return fmt.Errorf("%q is not a size such as 512MiB", text)
+	}
+	*s = size(v * unit)
+	return nil
+}
+
+// duration is a time.Duration written as "30m".
+type duration time.Duration
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil {
+		return fmt.Errorf("%q is not a duration such as 30m", text)
+	}
+	*d = duration(v)
+	return nil
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strconv"
+
+	"github.com/scree-db/scree/server/node"
+	"github.com/scree-db/scree/server/status"
+	"github.com/scree-db/scree/sql-gateway/kvclient"
+	"github.com/scree-db/scree/sql-gateway/session"
+)
+
+// gateway is the SQL front of a cluster in this process.
+type gateway struct {
+	client  *kvclient.Client
+	sql     *session.Server
+	status  *status.Server
+	serving chan error // what Serve returned
+}
+
+// The gateway's default ports.
+const (
+	mysqlPort         = 4000
+	gatewayStatusPort = 10080
+)
+
+// startGateway serves MySQL and HTTP for a cluster.
+func startGateway(cluster *node.Cluster, c config, log *slog.Logger) (*gateway, error) {
+	g := &gateway{client: kvclient.New(cluster.Placement(), cluster.Dialer(), kvclient.Options{Logger: log})}
+	var err error
+	g.sql, err = session.NewServer(session.Config{
+		Addr: c.addr(mysqlPort), Client: g.client, Version: "v" + version, Logger: log,
+		DataDir: cluster.Dir(), SpillDir: filepath.Join(cluster.Dir(), "spill"),
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("SQL gateway: %w", err), g.client.Close())
+	}
+	g.serving = make(chan error, 1)
+	go func() { g.serving <- g.sql.Serve(context.Background()) }()
+	g.status, err = status.Start(status.Options{
+		Addr: c.addr(gatewayStatusPort), Logger: log,
+		Status: func() any {
+			return map[string]string{"version": g.sql.Version(), "git_hash": revision(), "address": g.sql.Addr().String()}
+		},
+	})
+	if err != nil {
+		return nil, errors.Join(err, g.Close())
+	}
+	return g, nil
+}
+
+// addr is where one of the gateway's ports listens.
+func (c *config) addr(port int) string {
+	return net.JoinHostPort(c.Host, strconv.Itoa(port+c.PortOffset))
+}
+
+// Close lets statements come to an end and stops.
+func (g *gateway) Close() error {
+	var err error
+	if g.status != nil {
+		err = g.status.Close()
+	}
+	return errors.Join(err, g.sql.Close(), <-g.serving, g.client.Close())
+}

@@ -1,0 +1,39 @@
+// Command scree is the whole of Scree: `scree playground` runs a cluster in one process; the other commands work with
+// one that runs. Each sub-command has a file of its own here, and holds no logic beyond wiring.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-ctx.Done()
+		stop() // a second signal ends the process at once
+	}()
+	if err := newRoot().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "scree:", err)
+		os.Exit(1)
+	}
+}
+
+// newRoot assembles the commands.
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "scree",
+		Short: "A distributed transactional SQL store with a pushdown coprocessor",
+		Long: "Scree speaks MySQL, keeps its data in regions replicated by raft, and runs queries where the data is.\n" +
+			"Start with: scree playground",
+		SilenceUsage: true, SilenceErrors: true,
+		Version: version,
+	}
+	root.AddCommand(newPlayground(), newSQLCommand(), newDAG(), newVersion())
+	return root
+}
