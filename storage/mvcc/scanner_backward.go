@@ -44,7 +44,7 @@ func (s *Scanner) newestBackward() (val []byte, newest version, ts uint64, err e
 		if s.ts > s.opts.TS {
 			return val, newest, ts, s.leaveNewer()
 		}
-		if step == nearSteps {
+		if step == nearSteps && !s.opts.checksNewer() {
 			val, newest, ts, err = s.seekNewest()
 			s.it.SeekLT(s.encoded)
 			return val, newest, ts, err
@@ -82,8 +82,16 @@ func (s *Scanner) leaveNewer() error {
 
 // seekNewest finds the newest version that counts from above, for keys with many versions.
 func (s *Scanner) seekNewest() (val []byte, newest version, ts uint64, err error) {
-	s.seek = AppendVersion(s.seek[:0], s.encoded, s.opts.TS)
-	for valid := s.it.SeekGE(s.seek); valid && s.sameKey(); valid = s.it.Next() {
+	if !s.it.SeekGE(s.encoded) || !s.sameKey() {
+		return nil, versionNone, 0, s.it.Error()
+	}
+	valid := true
+	if s.ts > s.opts.TS {
+		s.stats.MetNewer = true
+		s.seek = AppendVersion(s.seek[:0], s.encoded, s.opts.TS)
+		valid = s.it.SeekGE(s.seek)
+	}
+	for ; valid && s.sameKey(); valid = s.it.Next() {
 		v, found, err := s.resolve(s.it.Value())
 		if err != nil || found != versionNone {
 			return s.keep(v), found, s.ts, err
