@@ -18,12 +18,18 @@ func Delete(ctx context.Context, env *Env, stmt *ast.DeleteStmt) (*Result, error
 	if err != nil {
 		return nil, err
 	}
+	defer src.close()
 	res := newResult()
+	seen := map[int64]map[string]struct{}{} // a table may be named twice
 	for i := range plan.Tables {
 		rows, err := newTableRows(env, &plan.Tables[i], stmt.IsMultiTable)
 		if err != nil {
 			return nil, err
 		}
+		if before, ok := seen[rows.tg.table.ID]; ok {
+			rows.seen = before
+		}
+		seen[rows.tg.table.ID] = rows.seen
 		for _, b := range src.batches {
 			if err := deleteRows(rows, rowBatch{b, src.types, b.Rows}, res); err != nil {
 				return nil, err

@@ -26,7 +26,7 @@ import (
 //	rows                all rows of all tables, by key
 //	entries             all index entries, decoded by the reader of index scans
 func TestStatements(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+	datadriven.Walk(t, "testdata/statements", func(t *testing.T, path string) {
 		w := newWorld(t)
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			w.t, w.strict = t, !d.HasArg("lax")

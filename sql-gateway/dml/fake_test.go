@@ -179,6 +179,11 @@ func (w *world) create(sql string) *catalog.Table {
 	stmt := parse(w.t, sql).(*ast.CreateTableStmt)
 	t := &catalog.Table{ID: int64(100 + len(w.tables)), DB: "test", Name: stmt.Table.Name.O, Charset: "utf8mb4", Collate: "utf8mb4_bin", IntHandle: -1}
 	for i, c := range stmt.Cols {
+		for _, o := range c.Options {
+			if o.Tp == ast.ColumnOptionCollate {
+				c.Tp.SetCollate(o.StrValue)
+			}
+		}
 		ft, err := catalog.FieldTypeOf(c.Name.Name.O, c.Tp, t.Charset, t.Collate)
 		require.NoError(w.t, err)
 		col := &catalog.Column{ID: int64(i + 1), Name: c.Name.Name.O, Offset: i, Type: ft}

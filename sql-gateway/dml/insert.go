@@ -252,6 +252,7 @@ func (in *inserter) fromSelect(ctx context.Context, sel ast.ResultSetNode) (err 
 	if err != nil {
 		return err
 	}
+	defer src.close()
 	types := src.types
 	if len(types) != len(in.maker.columns) {
 		return errorf(mysql.ErrWrongValueCountOnRow, 1)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/scree-db/scree/codec/column"
 	"github.com/scree-db/scree/codec/datum"
+	"github.com/scree-db/scree/executor"
 	"github.com/scree-db/scree/sql-gateway/planner"
 )
 
@@ -18,6 +19,8 @@ import (
 type source struct {
 	types   []*tipb.FieldType
 	batches []column.Batch
+	memory  *executor.Memory // charged for the batches
+	held    int64
 }
 
 // rowBatch is a dense batch with its types.
@@ -40,23 +43,55 @@ func openQuery(ctx context.Context, env *Env, sel ast.ResultSetNode) (*source, e
 	return readAll(ctx, env, q)
 }
 
-func readAll(ctx context.Context, env *Env, q *planner.Query) (_ *source, err error) {
+// readAll runs a query to its end. The batches are charged to the statement's memory until close.
+func readAll(ctx context.Context, env *Env, q *planner.Query) (src *source, err error) {
 	op, err := q.Open(ctx, env.Runtime)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, op.Close()) }()
-	src := &source{types: op.Fields()}
+	src = &source{types: op.Fields(), memory: env.Runtime.Env().Memory}
+	err = errors.Join(src.fill(ctx, op), op.Close())
+	if err != nil {
+		src.close()
+		return nil, err
+	}
+	return src, nil
+}
+
+func (s *source) fill(ctx context.Context, op executor.Operator) error {
 	for {
 		b, err := op.Next(ctx)
 		if errors.Is(err, io.EOF) {
-			return src, nil
+			return nil
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
-		src.batches = append(src.batches, column.Compact(b))
+		b = column.Compact(b)
+		size := batchBytes(b)
+		if err := s.memory.Grow(size); err != nil {
+			return err
+		}
+		s.held += size
+		s.batches = append(s.batches, b)
 	}
+}
+
+// batchBytes is the memory of a dense batch.
+func batchBytes(b column.Batch) (n int64) {
+	for _, c := range b.Cols {
+		for _, buf := range c.Data().Buffers() {
+			if buf != nil {
+				n += int64(buf.Len())
+			}
+		}
+	}
+	return n
+}
+
+func (s *source) close() {
+	s.memory.Shrink(s.held)
+	s.held, s.batches = 0, nil
 }
 
 // each hands out the batches, which may be dropped one by one.

@@ -92,6 +92,10 @@ func Update(ctx context.Context, env *Env, stmt *ast.UpdateStmt) (*Result, error
 	if err != nil {
 		return nil, err
 	}
+	defer src.close()
+	if err := checkTwice(plan.Tables); err != nil {
+		return nil, err
+	}
 	res := newResult()
 	before := env.warnings()
 	for i := range plan.Tables {
@@ -108,6 +112,18 @@ func Update(ctx context.Context, env *Env, stmt *ast.UpdateStmt) (*Result, error
 	res.Affected = res.Changed
 	res.Info = fmt.Sprintf("Rows matched: %d  Changed: %d  Warnings: %d", res.Matched, res.Changed, env.warnings()-before)
 	return res, nil
+}
+
+// checkTwice refuses to change a table under two names: the second change of a row would be made to what it was before the first.
+func checkTwice(tables []planner.DMLTable) error {
+	seen := map[int64]bool{}
+	for _, t := range tables {
+		if seen[t.Table.ID] {
+			return notSupported("UPDATE of a table under two names")
+		}
+		seen[t.Table.ID] = true
+	}
+	return nil
 }
 
 func newUpdater(env *Env, t *planner.DMLTable, src *source, res *Result, ignore, several bool) (*updater, error) {
