@@ -1,5 +1,18 @@
-// Package planner turns parsed statements into plans: names resolved, types inferred, predicates and columns pushed
-// down, joins ordered, sub-trees that a store can run cut off as tipb DAGs, root operators above them.
+// Package planner turns parsed statements into plans and plans into running operators.
+//
+// A statement goes through these stages, each in files of its own:
+//
+//	builder, select, from, group, subquery, setop   names resolved, types inferred: the logical plan (logical.go)
+//	expr_*, func_*, types                            expressions: typed trees over columns known by identity
+//	decorrelate                                      correlated subqueries become joins
+//	pushdown, join_order, stats                      conditions go down, joins find their order
+//	prune                                            columns nobody asks for go
+//	physical, access, ranger                         key ranges, pushed DAGs, partial aggregates, hash and index joins
+//	open, apply, lookup                              operators of package executor, readers of the session
+//	explain                                          what it all came to
+//
+// PlanQuery plans a query, Query.Open runs it. PlanUpdate, PlanDelete and BuildScalar serve package dml. Errors that a
+// client should see are *Error with MySQL's code.
 package planner
 
 import (
@@ -24,7 +37,7 @@ type Context struct {
 	Params []datum.Datum // values of ? markers
 	// ParamTypes are the types of Params.
 	ParamTypes []*tipb.FieldType
-	// Subquery runs an uncorrelated scalar or EXISTS subquery while planning is under way, for constant folding; nil: plan it as a join.
+	// Expr evaluates constants while planning; its flags and modes go into the DAGs.
 	Expr *expr.Context
 }
 
@@ -53,13 +66,18 @@ type Field struct {
 	Type                                 *tipb.FieldType
 }
 
-// Query is a planned SELECT (or a row source of UPDATE/DELETE/INSERT ... SELECT).
+// Query is a planned SELECT (or a row source of UPDATE/DELETE/INSERT ... SELECT). It may be opened more than once, one
+// run at a time.
 type Query struct {
 	Fields []Field
 	Root   Plan
+
+	root    physical
+	scalars []*scalarSubquery
+	ctx     *Context
 }
 
-// Plan is a node of the physical plan (owner extends).
+// Plan is a node of the physical plan.
 type Plan interface {
 	Children() []Plan
 	Types() []*tipb.FieldType
@@ -82,6 +100,8 @@ type ReadRequest struct {
 	Ranges    []kvclient.KeyRange
 	KeepOrder bool
 	Desc      bool
+	// Stats, when not nil, is to be filled for EXPLAIN ANALYZE.
+	Stats *ReaderStats
 }
 
 // Runtime is what a plan needs to run. The session implements it over distsql, or, where the transaction has writes of
@@ -94,57 +114,51 @@ type Runtime interface {
 }
 
 // PlanQuery plans a SELECT, set operation, VALUES or TABLE statement.
-func PlanQuery(ctx *Context, stmt ast.ResultSetNode) (*Query, error) { panic("contract") }
-
-// Open builds the operators of a plan.
-func (q *Query) Open(ctx context.Context, rt Runtime) (executor.Operator, error) { panic("contract") }
-
-// Error is a MySQL error: its SQLSTATE and, where Args are used, its text come from parser/mysql.
-type Error struct {
-	Code    uint16
-	Message string
+func PlanQuery(ctx *Context, stmt ast.ResultSetNode) (*Query, error) {
+	b := newBuilder(ctx)
+	r, err := b.query(stmt, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	return b.finish(r)
 }
 
-func (e *Error) Error() string { return e.Message }
-
-// DMLTable is one table that an UPDATE or DELETE changes.
-type DMLTable struct {
-	Table *catalog.Table
-	// First is the position of the table's first column in the query's output; all its columns follow in order, and after
-	// them, where the table has a hidden row id, that (BIGINT).
-	First int
-	// Assign are the SET items of an UPDATE, expressions over the query's whole output, in statement order.
-	Assign []Assignment
+// finish turns a built block into a plan whose columns are exactly the block's.
+func (b *builder) finish(r *rel) (*Query, error) {
+	q := &Query{Fields: r.fields, ctx: b.ctx}
+	for i := range q.Fields {
+		q.Fields[i].Type = r.cols[i].Type
+	}
+	for i := 0; i < len(b.scalars); i++ {
+		s := b.scalars[i]
+		p, err := b.optimize(s.node, s.cols)
+		if err != nil {
+			return nil, err
+		}
+		s.plan = p
+	}
+	p, err := b.optimize(r.node, r.cols)
+	if err != nil {
+		return nil, err
+	}
+	q.scalars, q.root, q.Root = b.scalars, p, p
+	return q, nil
 }
 
-// Assignment sets column Column (offset in the table).
-type Assignment struct {
-	Column  int
-	Expr    *tipb.Expr
-	Default bool // SET c = DEFAULT
+// optimize takes a logical plan to the physical one that gives cols.
+func (b *builder) optimize(n logical, cols []*Column) (physical, error) {
+	n, err := b.decorrelate(n)
+	if err != nil {
+		return nil, err
+	}
+	if n, err = b.push(n, nil); err != nil {
+		return nil, err
+	}
+	n = hoistProjections(n)
+	prune(n, setOf(cols))
+	p, err := b.physical(n)
+	if err != nil {
+		return nil, err
+	}
+	return b.arrange(p, cols), nil
 }
-
-// DMLPlan is the row source of an UPDATE or DELETE.
-type DMLPlan struct {
-	Query  *Query
-	Tables []DMLTable
-}
-
-// PlanUpdate and PlanDelete plan single- and multi-table forms.
-func PlanUpdate(ctx *Context, stmt *ast.UpdateStmt) (*DMLPlan, error) { panic("contract") }
-func PlanDelete(ctx *Context, stmt *ast.DeleteStmt) (*DMLPlan, error) { panic("contract") }
-
-// BuildScalar translates an expression over the given columns to tipb (INSERT values, ON DUPLICATE KEY UPDATE, DEFAULT
-// expressions, SET). values are the offsets that VALUES(col) refers to by column name; nil forbids VALUES().
-func BuildScalar(ctx *Context, node ast.ExprNode, columns []Field, values map[string]int) (*tipb.Expr, error) {
-	panic("contract")
-}
-
-// ExplainRows renders EXPLAIN (and, where stats are not nil, EXPLAIN ANALYZE) in TiDB's shape: header and rows.
-func (q *Query) ExplainRows(analyze *RunStats) (header []string, rows [][]string) { panic("contract") }
-
-// ExplainDAG renders EXPLAIN FORMAT='dag': one JSON document (executor/dagjson) per reader.
-func (q *Query) ExplainDAG() ([]string, error) { panic("contract") }
-
-// RunStats collects what a run of the plan did: create it before Open, hand it to the Runtime's Env and readers.
-type RunStats struct{ _ int }

@@ -1,0 +1,332 @@
+package planner
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pingcap/tipb/go-tipb"
+
+	"github.com/scree-db/scree/executor"
+	"github.com/scree-db/scree/executor/dagjson"
+)
+
+// RunStats collects what a run of a plan did: Query.Analyze fills it, ExplainRows shows it.
+type RunStats struct {
+	root    *executor.Stats
+	execs   map[physical][]*tipb.Executor
+	readers map[*physReader]*ReaderStats
+}
+
+// ReaderStats is what the stores did for one reader. The session fills it, summing up where it reads more than once.
+type ReaderStats struct {
+	Tasks     int
+	Executors []executor.Summary // in DAG order
+	// Detail goes behind "cop_task: {num: …": times, retries, keys.
+	Detail string
+}
+
+// NewRunStats makes a collector that takes times from now.
+func NewRunStats(now func() time.Time) *RunStats {
+	return &RunStats{root: executor.NewStats(now), execs: map[physical][]*tipb.Executor{}, readers: map[*physReader]*ReaderStats{}}
+}
+
+// Analyze is Open with statistics: hand stats to ExplainRows when the operator is drained.
+func (q *Query) Analyze(ctx context.Context, rt Runtime, stats *RunStats) (executor.Operator, error) {
+	return q.open(ctx, rt, stats)
+}
+
+func (s *RunStats) note(p physical, e *tipb.Executor) {
+	if s != nil && p != nil {
+		s.execs[p] = append(s.execs[p], e)
+	}
+}
+
+func (s *RunStats) reader(p *physReader) *ReaderStats {
+	if s == nil {
+		return nil
+	}
+	if s.readers[p] == nil {
+		s.readers[p] = &ReaderStats{}
+	}
+	return s.readers[p]
+}
+
+// summary adds up what the executors of a root operator did.
+func (s *RunStats) summary(p physical) executor.Summary {
+	var sum executor.Summary
+	for _, e := range s.execs[p] {
+		x := s.root.Get(e)
+		sum.Rows += x.Rows
+		sum.Batches += x.Batches
+		sum.Time += x.Time
+		sum.MemoryMax = max(sum.MemoryMax, x.MemoryMax)
+	}
+	return sum
+}
+
+func explainID(p physical) string {
+	if p == nil {
+		return "Gathered"
+	}
+	return p.base().name + "_" + strconv.Itoa(p.base().id)
+}
+
+const copTask = "cop[scree]"
+
+// explainer lays out the rows of EXPLAIN.
+type explainer struct {
+	q     *Query
+	stats *RunStats
+	rows  [][]string
+}
+
+// ExplainRows renders EXPLAIN (and, where analyze is not nil, EXPLAIN ANALYZE) in TiDB's shape: header and rows.
+func (q *Query) ExplainRows(analyze *RunStats) (header []string, rows [][]string) {
+	x := &explainer{q: q, stats: analyze}
+	x.node(q.root, "", "", "root", nil)
+	for i, s := range q.scalars {
+		x.scalar(i, s)
+	}
+	if analyze != nil {
+		return []string{"id", "estRows", "actRows", "task", "access object", "execution info", "operator info", "memory", "disk"}, x.rows
+	}
+	return []string{"id", "estRows", "task", "access object", "operator info"}, x.rows
+}
+
+func (x *explainer) scalar(i int, s *scalarSubquery) {
+	info := "Output: " + s.out[0].Name
+	x.line("ScalarSubQuery_"+itoa(i+1), Explain{Task: "root", Info: info, Rows: 1}, "", nil)
+	x.node(s.plan, "", "└─", "root", nil)
+}
+
+// site is where a pushed operator runs: its reader and its place in the DAG.
+type site struct {
+	reader *physReader
+	at     int
+}
+
+func (x *explainer) node(p physical, indent, branch, task string, where *site) {
+	e := p.Explain()
+	e.Task = task
+	x.line(indent+branch+explainID(p)+x.role(p), e, x.execution(p, where), x.measured(p, where))
+	switch branch {
+	case "├─":
+		indent += "│ "
+	case "└─":
+		indent += "  "
+	}
+	kids := x.children(p)
+	for i, k := range kids {
+		b := "├─"
+		if i == len(kids)-1 {
+			b = "└─"
+		}
+		if r, ok := p.(*physReader); ok {
+			x.node(k, indent, b, copTask, &site{r, dagDepth(k)})
+		} else if where != nil {
+			x.node(k, indent, b, copTask, &site{where.reader, where.at - 1})
+		} else {
+			x.node(k, indent, b, "root", nil)
+		}
+	}
+}
+
+// dagDepth is the number of operators below p in a pushed chain: its place in the list.
+func dagDepth(p physical) int {
+	n := 0
+	for len(p.inputs()) > 0 {
+		p = p.inputs()[0]
+		n++
+	}
+	return n
+}
+
+// children lists a join's build side first, as TiDB does.
+func (x *explainer) children(p physical) []physical {
+	if j, ok := p.(*physJoin); ok && !j.buildLeft {
+		return []physical{j.right, j.left}
+	}
+	return p.inputs()
+}
+
+// role marks the sides of joins and look-ups.
+func (x *explainer) role(p physical) string { return roles(x.q)[p] }
+
+func roles(q *Query) map[physical]string {
+	m := map[physical]string{}
+	var visit func(p physical)
+	visit = func(p physical) {
+		switch p := p.(type) {
+		case *physJoin:
+			b, pr := p.right, p.left
+			if p.buildLeft {
+				b, pr = pr, b
+			}
+			m[b], m[pr] = "(Build)", "(Probe)"
+		case *physLookup:
+			m[p.index.child], m[p.table.child] = "(Build)", "(Probe)"
+			m[p.index], m[p.table] = "(Build)", "(Probe)"
+		}
+		for _, k := range p.inputs() {
+			visit(k)
+		}
+	}
+	visit(q.root)
+	for _, s := range q.scalars {
+		visit(s.plan)
+	}
+	return m
+}
+
+func (x *explainer) line(id string, e Explain, execution string, sum *executor.Summary) {
+	est := strconv.FormatFloat(e.Rows, 'f', 2, 64)
+	if x.stats == nil {
+		x.rows = append(x.rows, []string{id, est, e.Task, e.Access, e.Info})
+		return
+	}
+	act, mem := "0", "N/A"
+	if sum != nil {
+		act = strconv.FormatUint(sum.Rows, 10)
+		if sum.MemoryMax > 0 {
+			mem = formatBytes(sum.MemoryMax)
+		}
+	}
+	x.rows = append(x.rows, []string{id, est, act, e.Task, e.Access, execution, e.Info, mem, "N/A"})
+}
+
+func (x *explainer) measured(p physical, where *site) *executor.Summary {
+	if x.stats == nil {
+		return nil
+	}
+	if where == nil {
+		s := x.stats.summary(p)
+		return &s
+	}
+	if r := x.stats.readers[where.reader]; r != nil && where.at < len(r.Executors) && where.at >= 0 {
+		return &r.Executors[where.at]
+	}
+	return nil
+}
+
+func (x *explainer) execution(p physical, where *site) string {
+	sum := x.measured(p, where)
+	if sum == nil {
+		return ""
+	}
+	if where != nil {
+		tasks := x.stats.readers[where.reader].Tasks
+		return fmt.Sprintf("scree_task:{proc:%s, iters:%d, tasks:%d}", formatTime(sum.Time), sum.Batches, tasks)
+	}
+	info := fmt.Sprintf("time:%s, loops:%d", formatTime(sum.Time), sum.Batches)
+	if r, ok := p.(*physReader); ok && x.stats.readers[r] != nil {
+		rs := x.stats.readers[r]
+		info += fmt.Sprintf(", cop_task: {num: %d", rs.Tasks)
+		if rs.Detail != "" {
+			info += ", " + rs.Detail
+		}
+		info += "}"
+	}
+	return info
+}
+
+func formatTime(d time.Duration) string {
+	switch {
+	case d >= time.Second:
+		return strconv.FormatFloat(d.Seconds(), 'f', 2, 64) + "s"
+	case d >= time.Millisecond:
+		return strconv.FormatFloat(float64(d)/float64(time.Millisecond), 'f', 1, 64) + "ms"
+	}
+	return strconv.FormatFloat(float64(d)/float64(time.Microsecond), 'f', 1, 64) + "µs"
+}
+
+func formatBytes(n int64) string {
+	switch {
+	case n >= 1<<30:
+		return strconv.FormatFloat(float64(n)/(1<<30), 'f', 2, 64) + " GB"
+	case n >= 1<<20:
+		return strconv.FormatFloat(float64(n)/(1<<20), 'f', 2, 64) + " MB"
+	case n >= 1<<10:
+		return strconv.FormatFloat(float64(n)/(1<<10), 'f', 2, 64) + " KB"
+	}
+	return strconv.FormatInt(n, 10) + " Bytes"
+}
+
+// ExplainDAG renders EXPLAIN FORMAT='dag': one JSON document (executor/dagjson) per reader. Values of scalar subqueries
+// and of index joins are not known yet: the documents have NULL and the whole table there.
+func (q *Query) ExplainDAG() ([]string, error) {
+	o := &opener{plan: q.ctx, binds: map[*Column]*Expr{}, env: &executor.Env{Expr: q.ctx.Expr}}
+	for _, s := range q.scalars {
+		for _, c := range s.out {
+			o.binds[c] = &Expr{kind: kindConst, Type: c.Type, coercion: 6}
+		}
+	}
+	var docs []string
+	var visit func(p physical) error
+	visit = func(p physical) error {
+		if r, ok := p.(*physReader); ok {
+			doc, err := o.document(r)
+			if err != nil {
+				return err
+			}
+			docs = append(docs, doc)
+			return nil
+		}
+		if a, ok := p.(*physApply); ok {
+			for c := range freeColumns(a.node.right) {
+				o.binds[c] = &Expr{kind: kindConst, Type: c.Type, coercion: 6}
+			}
+		}
+		for _, k := range p.inputs() {
+			if err := visit(k); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for _, s := range q.scalars {
+		if err := visit(s.plan); err != nil {
+			return nil, err
+		}
+	}
+	return docs, visit(q.root)
+}
+
+func (o *opener) document(r *physReader) (string, error) {
+	path := *r.scan.path
+	for _, p := range path.parts {
+		if p.outer != nil {
+			path.parts = nil
+			break
+		}
+	}
+	ranges, _ := o.bindPath(&path).ranges()
+	req, err := o.request(r, ranges)
+	if err != nil {
+		return "", err
+	}
+	doc := &dagjson.Document{Table: req.Table.DB + "." + req.Table.Name, DAG: req.DAG, Fields: req.Fields}
+	for _, kr := range req.Ranges {
+		doc.Ranges = append(doc.Ranges, dagjson.Range{Start: kr.Start, End: kr.End})
+	}
+	text, err := dagjson.Marshal(doc)
+	return string(text), err
+}
+
+func plans(list ...physical) []Plan {
+	out := make([]Plan, len(list))
+	for i, p := range list {
+		out[i] = p
+	}
+	return out
+}
+
+func joinStrings(list []*Expr) string {
+	parts := make([]string, len(list))
+	for i, e := range list {
+		parts[i] = e.String()
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,496 @@
+package planner
+
+import (
+	"math"
+	"math/bits"
+	"sort"
+
+	"github.com/scree-db/scree/codec/column"
+)
+
+// joinGroup is a set of relations that are joined by inner joins alone: any order gives the same rows.
+//
+// Equalities of plain columns are kept as classes of equal columns, not as conditions: of each class that two sides of a
+// join share, one equality is enough, whichever columns it was written with, and a constant that one column equals holds
+// for all. The order is found by dynamic programming over connected subsets (up to dpRelations relations) or greedily.
+type joinGroup struct {
+	b        *builder
+	leaves   []logical
+	cols     []colSet // of leaves
+	est      []*estimate
+	conds    []groupCond
+	classes  []*eqClass
+	floating []*Expr // conditions without columns of the group, or volatile ones: they stay on top
+}
+
+// groupCond is a condition over several leaves.
+type groupCond struct {
+	expr *Expr
+	mask uint64
+}
+
+// eqClass is a set of columns that are equal in every row of the result.
+type eqClass struct {
+	cols   []*Column
+	leaf   []int
+	conds  map[[2]*Column]*Expr // equalities as they were written
+	domain float64              // distinct values the columns draw from; 0 if unknown
+}
+
+const (
+	dpRelations = 10
+	maxGroup    = 60 // bits of a mask
+	lookupCost  = 12 // finding one key, in rows read by a scan
+	buildCost   = 2
+)
+
+// orderJoins takes the group of inner joins at n apart, pushes what concerns one relation into it and joins them anew.
+func (b *builder) orderJoins(n *joinNode, preds []*Expr) (logical, error) {
+	g := &joinGroup{b: b}
+	conds := g.flatten(n, append([]*Expr(nil), preds...))
+	if len(g.leaves) > maxGroup {
+		return nil, errNotSupported("joins of more than %d tables", maxGroup)
+	}
+	for _, l := range g.leaves {
+		g.cols = append(g.cols, setOf(l.columns()))
+	}
+	conds = dedup(normalize(conds))
+	local, err := g.assign(conds)
+	if err != nil {
+		return nil, err
+	}
+	for i, l := range g.leaves {
+		if g.leaves[i], err = b.push(l, dedup(local[i])); err != nil {
+			return nil, err
+		}
+		g.est = append(g.est, b.estimate(g.leaves[i]))
+	}
+	g.domains()
+	return newSelect(g.solve(), g.floating), nil
+}
+
+// flatten collects the leaves and conditions of nested inner joins.
+func (g *joinGroup) flatten(n logical, conds []*Expr) []*Expr {
+	switch n := n.(type) {
+	case *joinNode:
+		g.b.simplifyJoin(n, conds)
+		if n.kind == joinInner && !n.straight {
+			conds = append(conds, n.on...)
+			return g.flatten(n.right, g.flatten(n.left, conds))
+		}
+	case *selectNode:
+		return g.flatten(n.child, append(conds, n.conds...))
+	}
+	g.leaves = append(g.leaves, n)
+	return conds
+}
+
+func (g *joinGroup) maskOf(e *Expr) uint64 {
+	var m uint64
+	for i, s := range g.cols {
+		if e.touches(s) {
+			m |= 1 << i
+		}
+	}
+	return m
+}
+
+// assign sorts conditions: equalities of columns to classes, conditions of one leaf to it, the rest to conds.
+func (g *joinGroup) assign(conds []*Expr) ([][]*Expr, error) {
+	local := make([][]*Expr, len(g.leaves))
+	var singles []*Expr
+	for _, c := range conds {
+		m := g.maskOf(c)
+		switch {
+		case m == 0 || c.isVolatile():
+			g.floating = append(g.floating, c)
+		case bits.OnesCount64(m) == 1:
+			local[bits.TrailingZeros64(m)] = append(local[bits.TrailingZeros64(m)], c)
+			singles = append(singles, c)
+		case g.equate(c):
+		default:
+			g.conds = append(g.conds, groupCond{c, m})
+			for i, s := range g.cols {
+				if e := impliedBy(c, s, g.othersThan(i)); m&(1<<i) != 0 && e != nil {
+					local[i] = append(local[i], e)
+				}
+			}
+		}
+	}
+	return local, g.spread(singles, local)
+}
+
+func (g *joinGroup) othersThan(i int) colSet {
+	s := colSet{}
+	for k, cols := range g.cols {
+		if k != i {
+			for c := range cols {
+				s[c] = true
+			}
+		}
+	}
+	return s
+}
+
+// equate enters a = b of plain columns of one type into the classes.
+func (g *joinGroup) equate(c *Expr) bool {
+	info, ok := cmpOpOf(c.sig)
+	if c.kind != kindFunc || !ok || info.op != cmpEQ || !c.args[0].isCol() || !c.args[1].isCol() {
+		return false
+	}
+	x, y := c.args[0].col, c.args[1].col
+	if !sameDomain(x, y) {
+		return false
+	}
+	cx, cy := g.classOf(x), g.classOf(y)
+	if cx != cy {
+		cx.cols, cx.leaf = append(cx.cols, cy.cols...), append(cx.leaf, cy.leaf...)
+		for k, e := range cy.conds {
+			cx.conds[k] = e
+		}
+		for i, cl := range g.classes {
+			if cl == cy {
+				g.classes = append(g.classes[:i], g.classes[i+1:]...)
+				break
+			}
+		}
+	}
+	cx.conds[[2]*Column{x, y}] = c
+	return true
+}
+
+// sameDomain reports whether equality of x and y is transitive with others of their type.
+func sameDomain(x, y *Column) bool {
+	ex, ey := evalOf(x.Type), evalOf(y.Type)
+	if ex != ey || isEnumSet(x.Type) || isEnumSet(y.Type) {
+		return false
+	}
+	switch ex {
+	case evalInt:
+		return isUnsigned(x.Type) == isUnsigned(y.Type)
+	case evalString:
+		return x.Type.Collate == y.Type.Collate
+	case evalDecimal:
+		return column.Scale(x.Type) == column.Scale(y.Type)
+	}
+	return ex == evalTime
+}
+
+func (g *joinGroup) classOf(c *Column) *eqClass {
+	for _, cl := range g.classes {
+		for _, m := range cl.cols {
+			if m == c {
+				return cl
+			}
+		}
+	}
+	cl := &eqClass{cols: []*Column{c}, conds: map[[2]*Column]*Expr{}}
+	for i, s := range g.cols {
+		if s[c] {
+			cl.leaf = []int{i}
+		}
+	}
+	g.classes = append(g.classes, cl)
+	return cl
+}
+
+// spread carries comparisons of a column with constants to all columns that equal it, and equates columns of one leaf.
+func (g *joinGroup) spread(singles []*Expr, local [][]*Expr) error {
+	for _, cl := range g.classes {
+		for i, c := range cl.cols {
+			for k, d := range cl.cols[:i] {
+				if cl.leaf[i] == cl.leaf[k] {
+					eq, err := g.b.compare(cmpEQ, colExpr(d), colExpr(c))
+					if err != nil {
+						return err
+					}
+					local[cl.leaf[i]] = append(local[cl.leaf[i]], eq)
+					break
+				}
+			}
+			for _, s := range singles {
+				if !comparesConstants(s, c) {
+					continue
+				}
+				for k, d := range cl.cols {
+					if d != c {
+						local[cl.leaf[k]] = append(local[cl.leaf[k]], s.substitute(map[*Column]*Expr{c: colExpr(d)}))
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// comparesConstants reports whether e compares the column c with constants and does nothing else.
+func comparesConstants(e *Expr, c *Column) bool {
+	_, ok := cmpOpOf(e.sig)
+	if e.kind != kindFunc || !ok && e.name != "in" || !e.args[0].isCol() || e.args[0].col != c {
+		return false
+	}
+	for _, a := range e.args[1:] {
+		if !a.isConst() {
+			return false
+		}
+	}
+	return true
+}
+
+// domains estimates how many values the columns of each class draw from: that of the key among them, if there is one.
+func (g *joinGroup) domains() {
+	for _, cl := range g.classes {
+		for i, c := range cl.cols {
+			cl.domain = math.Max(cl.domain, g.est[cl.leaf[i]].ndv[c])
+		}
+	}
+}
+
+// joinSet is a joined subset of the leaves.
+type joinSet struct {
+	node logical
+	mask uint64
+	rows float64
+	cost float64
+}
+
+func (g *joinGroup) leafSet(i int) *joinSet {
+	s := &joinSet{node: g.leaves[i], mask: 1 << i, rows: g.est[i].rows, cost: g.est[i].rows}
+	if scan, ok := g.leaves[i].(*scanNode); ok {
+		s.cost = g.b.scanCost(scan)
+	}
+	return s
+}
+
+// scanCost is the rows that a scan reads.
+func (b *builder) scanCost(s *scanNode) float64 {
+	rows, _ := b.tableRows(s.table)
+	path := b.choosePath(s, nil)
+	return math.Max(rows*path.share, 1)
+}
+
+// solve joins all leaves: connected parts first, then those with each other.
+func (g *joinGroup) solve() logical {
+	sets := make([]*joinSet, len(g.leaves))
+	for i := range g.leaves {
+		sets[i] = g.leafSet(i)
+	}
+	if len(sets) <= dpRelations {
+		return g.dynamic(sets).node
+	}
+	return g.greedy(sets).node
+}
+
+// dynamic finds the cheapest tree over all subsets.
+func (g *joinGroup) dynamic(leaves []*joinSet) *joinSet {
+	full := uint64(1)<<len(leaves) - 1
+	best := make([]*joinSet, full+1)
+	for i, l := range leaves {
+		best[1<<i] = l
+	}
+	for mask := uint64(1); mask <= full; mask++ {
+		if best[mask] != nil {
+			continue
+		}
+		for _, cross := range []bool{false, true} {
+			for sub := (mask - 1) & mask; sub > mask&^sub; sub = (sub - 1) & mask {
+				g.improve(&best[mask], best[sub], best[mask&^sub], cross)
+			}
+			if best[mask] != nil {
+				break
+			}
+		}
+	}
+	return best[full]
+}
+
+func (g *joinGroup) improve(best **joinSet, l, r *joinSet, cross bool) {
+	if l == nil || r == nil || !cross && !g.connected(l.mask, r.mask) {
+		return
+	}
+	if s := g.cheapest(l, r); *best == nil || s.cost < (*best).cost {
+		*best = s
+	}
+}
+
+// greedy joins the pair with the fewest rows until one set is left.
+func (g *joinGroup) greedy(sets []*joinSet) *joinSet {
+	for len(sets) > 1 {
+		var best *joinSet
+		var at [2]int
+		for _, cross := range []bool{false, true} {
+			for i := range sets {
+				for k := range sets[:i] {
+					old := best
+					if g.improve(&best, sets[i], sets[k], cross); best != old {
+						at = [2]int{k, i}
+					}
+				}
+			}
+			if best != nil {
+				break
+			}
+		}
+		sets[at[0]] = best
+		sets = append(sets[:at[1]], sets[at[1]+1:]...)
+	}
+	return sets[0]
+}
+
+func (g *joinGroup) connected(l, r uint64) bool {
+	for _, cl := range g.classes {
+		var has uint64
+		for _, i := range cl.leaf {
+			has |= 1 << i
+		}
+		if has&l != 0 && has&r != 0 {
+			return true
+		}
+	}
+	for _, c := range g.conds {
+		if c.mask&^(l|r) == 0 && c.mask&l != 0 && c.mask&r != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// cheapest joins two sets: the larger is probed, the smaller built, or one of them is read by the keys of the other.
+func (g *joinGroup) cheapest(l, r *joinSet) *joinSet {
+	if l.rows < r.rows || l.rows == r.rows && l.mask > r.mask {
+		l, r = r, l
+	}
+	conds := g.conditions(l.mask, r.mask)
+	s := &joinSet{mask: l.mask | r.mask}
+	s.rows = math.Max(l.rows*r.rows*g.share(l, r, conds), 1)
+	s.cost = l.cost + r.cost + l.rows + buildCost*r.rows + s.rows
+	for _, side := range [2][2]*joinSet{{l, r}, {r, l}} {
+		inner, outer := side[0], side[1]
+		scan, ok := inner.node.(*scanNode)
+		if !ok {
+			continue
+		}
+		if path := g.b.lookupPath(scan, conds, outer.rows); path != nil {
+			if c := outer.cost + outer.rows*lookupCost*path.lookupFactor() + outer.rows*buildCost + 2*s.rows; c < s.cost {
+				s.cost = c
+			}
+		}
+	}
+	s.node = &joinNode{kind: joinInner, left: l.node, right: r.node, on: conds}
+	g.b.estimates[s.node] = &estimate{rows: s.rows, ndv: map[*Column]float64{}}
+	return s
+}
+
+// conditions are those that a join of two sets applies: one equality of each class they share, and what touches both.
+func (g *joinGroup) conditions(l, r uint64) []*Expr {
+	var out []*Expr
+	for _, cl := range g.classes {
+		if e := g.classCondition(cl, l, r); e != nil {
+			out = append(out, e)
+		}
+	}
+	for _, c := range g.conds {
+		if c.mask&^(l|r) == 0 && c.mask&l != 0 && c.mask&r != 0 {
+			out = append(out, c.expr)
+		}
+	}
+	return out
+}
+
+func (g *joinGroup) classCondition(cl *eqClass, l, r uint64) *Expr {
+	var x, y *Column
+	for i, c := range cl.cols {
+		switch {
+		case l&(1<<cl.leaf[i]) != 0 && x == nil:
+			x = c
+		case r&(1<<cl.leaf[i]) != 0 && y == nil:
+			y = c
+		}
+		for k, d := range cl.cols {
+			if e := cl.conds[[2]*Column{c, d}]; e != nil && (l&(1<<cl.leaf[i]) != 0 && r&(1<<cl.leaf[k]) != 0 || r&(1<<cl.leaf[i]) != 0 && l&(1<<cl.leaf[k]) != 0) {
+				return e
+			}
+		}
+	}
+	if x == nil || y == nil {
+		return nil
+	}
+	e, err := g.b.compare(cmpEQ, colExpr(x), colExpr(y))
+	if err != nil {
+		return nil
+	}
+	return e
+}
+
+// share is the part of the pairs that the conditions keep.
+func (g *joinGroup) share(l, r *joinSet, conds []*Expr) float64 {
+	share := 1.0
+	used := map[*Expr]bool{}
+	for i, leaf := range g.leaves {
+		if (l.mask|r.mask)&(1<<i) == 0 {
+			continue
+		}
+		if n := g.b.uniqueRows(leaf, conds); n > 0 && g.bothSides(i, conds, used) {
+			share /= n
+		}
+	}
+	first := true
+	for _, c := range conds {
+		if used[c] {
+			continue
+		}
+		info, ok := cmpOpOf(c.sig)
+		if c.kind != kindFunc || !ok || info.op != cmpEQ || !c.args[0].isCol() || !c.args[1].isCol() {
+			share *= (&estimate{}).share(c)
+			continue
+		}
+		d := g.domainOf(c.args[0].col)
+		if d == 0 {
+			d = math.Max(1, math.Pow(math.Max(l.rows, r.rows), 0.75))
+		}
+		if !first {
+			d = math.Sqrt(d)
+		}
+		first = false
+		share /= d
+	}
+	return share
+}
+
+// bothSides marks the equalities that touch a leaf's columns as accounted for; false if none is left to account for.
+func (g *joinGroup) bothSides(leaf int, conds []*Expr, used map[*Expr]bool) bool {
+	var mine []*Expr
+	for _, c := range conds {
+		if info, ok := cmpOpOf(c.sig); ok && c.kind == kindFunc && info.op == cmpEQ && c.touches(g.cols[leaf]) {
+			if used[c] {
+				return false
+			}
+			mine = append(mine, c)
+		}
+	}
+	for _, c := range mine {
+		used[c] = true
+	}
+	return len(mine) > 0
+}
+
+func (g *joinGroup) domainOf(c *Column) float64 {
+	for _, cl := range g.classes {
+		for _, m := range cl.cols {
+			if m == c {
+				return cl.domain
+			}
+		}
+	}
+	return 0
+}
+
+// sortedColumns lists a set by column number, for output that does not change from run to run.
+func sortedColumns(s colSet) []*Column {
+	out := make([]*Column, 0, len(s))
+	for c := range s {
+		out = append(out, c)
+	}
+	sort.Slice(out, func(i, k int) bool { return out[i].ID < out[k].ID })
+	return out
+}

@@ -1,0 +1,147 @@
+package planner
+
+import (
+	"github.com/pingcap/tipb/go-tipb"
+
+	"github.com/scree-db/scree/codec/column"
+	"github.com/scree-db/scree/codec/datum"
+	"github.com/scree-db/scree/executor"
+	"github.com/scree-db/scree/executor/expr"
+	"github.com/scree-db/scree/sql-gateway/catalog"
+	"github.com/scree-db/scree/sql-gateway/kvclient"
+)
+
+const columnHandle = -1
+
+// read asks the session for a reader's rows; ranges nil means those of its path.
+func (o *opener) read(p *physReader, ranges []kvclient.KeyRange) (executor.Operator, error) {
+	req, err := o.request(p, ranges)
+	if err != nil {
+		return nil, err
+	}
+	if len(req.Ranges) == 0 && !isAggregated(p) {
+		return executor.NewValues(req.Fields), nil
+	}
+	return o.rt.Read(o.ctx, req)
+}
+
+func isAggregated(p *physReader) bool {
+	_, ok := p.child.(*physAgg)
+	return ok
+}
+
+// request describes what a reader asks for.
+func (o *opener) request(p *physReader, ranges []kvclient.KeyRange) (*ReadRequest, error) {
+	list, err := o.pushed(p.child)
+	if err != nil {
+		return nil, err
+	}
+	path := p.scan.path
+	if ranges == nil {
+		ranges, _ = o.bindPath(path).ranges()
+	}
+	req := &ReadRequest{
+		Table: path.table, Index: path.index, DAG: o.dagRequest(list, len(p.cols)), Fields: p.Types(), Ranges: ranges,
+		Stats: o.stats.reader(p),
+	}
+	if p.order != nil {
+		req.KeepOrder, req.Desc = true, p.order.desc
+	}
+	return req, nil
+}
+
+// pushed lists the executors of a pushed plan, the scan first.
+func (o *opener) pushed(p physical) ([]*tipb.Executor, error) {
+	if s, ok := p.(*physScan); ok {
+		return []*tipb.Executor{o.scan(s)}, nil
+	}
+	list, err := o.pushed(p.inputs()[0])
+	if err != nil {
+		return nil, err
+	}
+	e, err := o.describe(p, nil)
+	return append(list, e), err
+}
+
+func (o *opener) scan(p *physScan) *tipb.Executor {
+	t := p.path.table
+	cols := make([]*tipb.ColumnInfo, len(p.scan.cols))
+	for i, off := range p.scan.offsets {
+		cols[i] = columnInfo(t, off)
+	}
+	desc := p.order != nil && p.order.desc
+	if ix := p.path.index; ix != nil {
+		e := o.executor(p, tipb.ExecType_TypeIndexScan)
+		e.IdxScan = &tipb.IndexScan{TableId: t.ID, IndexId: ix.ID, Columns: cols, Desc: desc, PrimaryColumnIds: primaryIDs(t)}
+		if ix.Unique {
+			e.IdxScan.Unique = &ix.Unique
+		}
+		return e
+	}
+	e := o.executor(p, tipb.ExecType_TypeTableScan)
+	e.TblScan = &tipb.TableScan{TableId: t.ID, Columns: cols, Desc: desc, PrimaryColumnIds: primaryIDs(t)}
+	return e
+}
+
+func primaryIDs(t *catalog.Table) []int64 {
+	if !t.CommonHandle {
+		return nil
+	}
+	var ids []int64
+	for _, off := range t.HandleColumns() {
+		ids = append(ids, t.Columns[off].ID)
+	}
+	return ids
+}
+
+func columnInfo(t *catalog.Table, off int) *tipb.ColumnInfo {
+	if off < 0 {
+		return &tipb.ColumnInfo{ColumnId: columnHandle, Tp: column.TypeLongLong, ColumnLen: intLen, Flag: column.FlagNotNull, Collation: -collateBinary, PkHandle: true}
+	}
+	c := t.Columns[off]
+	return &tipb.ColumnInfo{
+		ColumnId: c.ID, Tp: c.Type.Tp, Collation: c.Type.Collate, ColumnLen: c.Type.Flen, Decimal: c.Type.Decimal,
+		Flag: int32(c.Type.Flag), Elems: c.Type.Elems, DefaultVal: c.OrigDefault, PkHandle: off == t.IntHandle,
+	}
+}
+
+// bindPath fills outer references into a path's values.
+func (o *opener) bindPath(p *accessPath) *accessPath {
+	if len(o.binds) == 0 {
+		return p
+	}
+	out := *p
+	out.parts = make([]keyPart, len(p.parts))
+	for i, part := range p.parts {
+		points := part.points
+		part.points = make([]*Expr, len(points))
+		for k, pt := range points {
+			if pt != nil {
+				pt = o.bind(pt)
+			}
+			part.points[k] = pt
+		}
+		if part.bounds != nil {
+			part.bounds = o.bindAll(part.bounds)
+		}
+		out.parts[i] = part
+	}
+	return &out
+}
+
+// constant evaluates an expression without columns.
+func (o *opener) constant(e *Expr) (datum.Datum, error) {
+	e = o.bind(e)
+	if e.isConst() {
+		return e.val, nil
+	}
+	pb, err := e.pb(nil)
+	if err != nil {
+		return datum.Datum{}, err
+	}
+	arr, err := expr.EvalConst(pb, o.env.Expr)
+	if err != nil {
+		return datum.Datum{}, err
+	}
+	return cloneDatum(datum.FromColumn(arr, 0, e.Type)), nil
+}
