@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"math/bits"
 	"strconv"
 
 	"github.com/apache/arrow/go/v17/arrow/decimal128"
@@ -53,7 +54,7 @@ func bindAdditive(f *frame, words denseInts, wide func(a, b decimal128.Num) deci
 	}
 	switch {
 	case ka == column.Decimal64 && kb == column.Decimal64 && kout == column.Decimal64:
-		return addWords(words, pow10(scale-sa), pow10(scale-sb), slow)
+		return onWords(words, pow10(scale-sa), pow10(scale-sb), slow)
 	case kout == column.Decimal128 && fits128(f.args[0], scale) && fits128(f.args[1], scale):
 		return add128s(wide, pow10(scale-sa), pow10(scale-sb))
 	default:
@@ -66,7 +67,8 @@ func fits128(ft *tipb.FieldType, scale int) bool {
 	return column.KindOf(ft) != column.Decimal256 && column.Precision(ft)+scale-scaleOf(ft) <= 37
 }
 
-func addWords(dense denseInts, fa, fb int64, slow kernel) kernel {
+// onWords brings both sides to one scale and runs a dense loop over words; the row function finds out about overflow.
+func onWords(dense denseInts, fa, fb int64, slow kernel) kernel {
 	var bufs [2][]int64
 	var spread [2][]int64
 	return func(f *frame, rows rowset) error {
@@ -97,17 +99,15 @@ func scaleWords(x []int64, factor int64, buf *[]int64) (_ []int64, ok bool) {
 	return out, bad == 0
 }
 
-// to128 is row i of a column of one or two words, multiplied by factor.
+// to128 is row i of a column of one or two words, multiplied by a factor above 0. It wraps around.
 func (v *vec) to128(i int, factor int64) decimal128.Num {
 	i &= v.mask
 	if v.kind == column.Decimal64 {
 		return mul64(v.i64[i], factor)
 	}
-	if x := v.d128[i]; factor == 1 {
-		return x
-	} else {
-		return x.Mul(decimal128.FromI64(factor))
-	}
+	x := v.d128[i]
+	hi, lo := bits.Mul64(x.LowBits(), uint64(factor))
+	return decimal128.New(x.HighBits()*factor+int64(hi), lo)
 }
 
 // add128s needs no check: fits128 held for both arguments.
@@ -131,7 +131,7 @@ func bindTimesDecimal(f *frame) (kernel, error) {
 	ka, kb, kout := decimalKinds(f)
 	switch {
 	case ka == column.Decimal64 && kb == column.Decimal64 && kout == column.Decimal64:
-		return addWords(denseTimes, 1, 1, slow), nil
+		return onWords(denseTimes, 1, 1, slow), nil
 	case ka == column.Decimal64 && kb == column.Decimal64 && kout == column.Decimal128:
 		return times64to128, nil
 	case kout == column.Decimal128 && column.Precision(f.args[0])+column.Precision(f.args[1]) <= 38:

@@ -120,9 +120,16 @@ func (c *condition) rows(in *input, dst []int32) ([]int32, error) {
 	return selectTrue(v, in.rowset, dst), nil
 }
 
-// selectTrue lists the rows where a value of any numeric kind is neither NULL nor 0.
+// selectTrue lists the rows where a value is neither NULL nor 0.
 func selectTrue(v *vec, rows rowset, dst []int32) []int32 {
 	k := 0
+	if rows.sel == nil && v.valid == nil && v.isInt() {
+		for i, x := range v.i64[:rows.n] {
+			dst[k] = int32(i)
+			k += int(b2i(x != 0))
+		}
+		return dst[:k]
+	}
 	for j := range rows.len() {
 		i := rows.at(j)
 		dst[k] = int32(i)

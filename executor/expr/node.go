@@ -244,7 +244,7 @@ func tooLarge() error {
 type program struct {
 	root node
 	in   input
-	flat vec // a constant spread over the rows
+	flat vec // a constant spread over rows
 }
 
 var _ Expr = (*program)(nil)
@@ -252,24 +252,27 @@ var _ Expr = (*program)(nil)
 func (p *program) Type() *tipb.FieldType { return p.root.typ() }
 
 func (p *program) Eval(b column.Batch) (arrow.Array, error) {
-	if c, ok := p.root.(*columnNode); ok && c.offset < len(b.Cols) && b.Cols[c.offset].Len() == b.Rows {
-		return b.Cols[c.offset], nil
-	}
 	p.in = input{cols: b.Cols, rowset: rowset{sel: b.Sel, n: b.Rows}}
 	v, err := p.root.eval(&p.in)
 	if err != nil {
 		return nil, err
 	}
+	if c, ok := p.root.(*columnNode); ok && b.Cols[c.offset].Len() == b.Rows {
+		return b.Cols[c.offset], nil
+	}
 	if v.isConst() {
-		return p.spread(v, b.Rows).array(b.Rows), nil
+		if err := p.spread(v, b.Rows); err != nil {
+			return nil, err
+		}
+		v = &p.flat
 	}
 	return v.array(b.Rows), nil
 }
 
 // spread repeats a constant for n rows.
-func (p *program) spread(v *vec, n int) *vec {
-	if v.kind == column.Bytes && len(v.data)*n > maxBatchBytes {
-		n = min(n, maxBatchBytes/len(v.data))
+func (p *program) spread(v *vec, n int) error {
+	if len(v.data) > 0 && n > maxBatchBytes/len(v.data) {
+		return tooLarge()
 	}
 	p.flat.reset(v.kind, n)
 	p.flat.scale = v.scale
@@ -277,5 +280,5 @@ func (p *program) spread(v *vec, n int) *vec {
 		p.flat.copyRow(i, v)
 	}
 	p.flat.finish(n)
-	return &p.flat
+	return nil
 }

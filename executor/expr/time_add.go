@@ -49,12 +49,13 @@ func addNamed(out functions, name string, fn function) {
 	}
 }
 
+// dateAdd is DATE_ADD or DATE_SUB for dates of one evaluation type.
 type dateAdd struct {
 	sub  bool
 	date etype
 }
 
-// overflow is the warning of a result beyond the calendar.
+// dateOverflow is the warning of a result beyond the calendar.
 func dateOverflow() *value.Error {
 	return value.Errorf(1441, "Datetime function: datetime field overflow")
 }

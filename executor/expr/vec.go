@@ -167,8 +167,10 @@ func (v *vec) null(i int) bool {
 
 func (v *vec) isConst() bool { return v.mask == 0 }
 
-// constNull reports whether v is NULL for every row, being a NULL constant.
-func (v *vec) constNull() bool { return v.isConst() && v.null(0) }
+// isInt reports whether v is a column, not a constant, of words.
+func (v *vec) isInt() bool {
+	return !v.isConst() && (v.kind == column.Int64 || v.kind == column.Uint64 || v.kind == column.Decimal64)
+}
 
 func (v *vec) int(i int) int64          { return v.i64[i&v.mask] }
 func (v *vec) uint(i int) uint64        { return uint64(v.i64[i&v.mask]) }
