@@ -371,6 +371,10 @@ func (p *probeSide) candidates(i int, build *buildSide) []int32 {
 // fill makes the next candidates, at most max of them, and reports whether there are more.
 func (p *probeSide) fill(build *buildSide, max int) (more bool) {
 	p.pairs.probe, p.pairs.build = p.pairs.probe[:0], p.pairs.build[:0]
+	if build.starts == nil && !p.unknown {
+		p.fillUnique(build, max)
+		return p.at < len(p.groups)
+	}
 	for ; p.at < len(p.groups); p.at++ {
 		list := p.candidates(p.at, build)[p.within:]
 		room := max - len(p.pairs.probe)
@@ -387,6 +391,26 @@ func (p *probeSide) fill(build *buildSide, max int) (more bool) {
 		p.within = 0
 	}
 	return false
+}
+
+// fillUnique is fill where no key comes twice: a row has one candidate or none.
+func (p *probeSide) fillUnique(build *buildSide, max int) {
+	probe, matched := p.pairs.probe, p.pairs.build
+	sel, order := p.batch.Sel, build.order
+	at := p.at
+	for ; at < len(p.groups) && len(probe) < max; at++ {
+		g := p.groups[at]
+		if g < 0 {
+			continue
+		}
+		row := int32(at)
+		if sel != nil {
+			row = sel[at]
+		}
+		probe = append(probe, row)
+		matched = append(matched, order[g])
+	}
+	p.at, p.pairs.probe, p.pairs.build = at, probe, matched
 }
 
 // startUnknown begins the second walk of a null-aware join with conditions: rows without a pair meet the build rows that

@@ -108,7 +108,7 @@ type topN struct {
 	limit int
 	cutAt int // number of collected rows that makes a cut
 	bar   uint64
-	cut   bool // bar is set
+	cut   bool    // bar is set
 	pass  []int32 // never nil
 }
 

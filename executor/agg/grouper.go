@@ -150,6 +150,9 @@ func (g *Grouper) Group(cols []arrow.Array, rows int, out []uint32) []uint32 {
 		g.promote()
 		keys, _ = g.encode(cols, rows)
 	}
+	if t, ok := g.table.(*wordTable); ok && rows > column.BatchSize {
+		t.reserve(rows) // the build side of a join comes at once
+	}
 	g.fresh = g.fresh[:0]
 	out, g.fresh = g.table.insert(&keys, g.count, out[:0], g.fresh)
 	if len(g.fresh) > 0 {
@@ -293,6 +296,10 @@ func (c *keyColumn) putStrings(out []uint64, stride int, a *array.Binary, mark b
 				return false
 			}
 			out[i*stride] = longString
+			continue
+		}
+		if len(s) == 1 {
+			out[i*stride] = 1<<56 | uint64(s[0])
 			continue
 		}
 		w := uint64(len(s)) << 56

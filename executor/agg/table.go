@@ -60,7 +60,7 @@ func (t *wordTable) insert(keys *batchKeys, next int, out []uint32, fresh []int3
 			slots[h] = wordSlot{key: k, id: id}
 			fresh = append(fresh, int32(i))
 			if t.used++; 2*t.used > len(slots) {
-				t.grow()
+				t.resize(2 * len(slots))
 				slots, mask = t.slots, uint64(len(t.slots)-1)
 			}
 			out = append(out, id-1)
@@ -71,9 +71,16 @@ func (t *wordTable) insert(keys *batchKeys, next int, out []uint32, fresh []int3
 	return out, fresh
 }
 
-func (t *wordTable) grow() {
+// reserve makes room for more keys.
+func (t *wordTable) reserve(more int) {
+	if n := slotsFor(t.used + more); n > len(t.slots) {
+		t.resize(n)
+	}
+}
+
+func (t *wordTable) resize(size int) {
 	old := t.slots
-	t.slots = make([]wordSlot, 2*len(old))
+	t.slots = make([]wordSlot, size)
 	mask := uint64(len(t.slots) - 1)
 	for _, s := range old {
 		if s.id == 0 {
@@ -171,7 +178,7 @@ func hashTuple(key []uint64) uint64 {
 }
 
 func (t *tupleTable) equal(id uint32, key []uint64) bool {
-	have := t.keys[int(id)*t.stride:][:len(key)]
+	have := t.keys[int(id)*t.stride:][:len(key):len(key)]
 	for i, w := range key {
 		if have[i] != w {
 			return false
@@ -180,11 +187,26 @@ func (t *tupleTable) equal(id uint32, key []uint64) bool {
 	return true
 }
 
+// probe returns the number of a key, or the free slot where it belongs. It is lookup without a call for each slot.
+func (t *tupleTable) probe(h uint64, key []uint64) (id uint32, slot int, found bool) {
+	slots, mask := t.slots, uint64(len(t.slots)-1)
+	tag := uint32(h >> 32)
+	for at := h & mask; ; at = (at + 1) & mask {
+		s := slots[at]
+		if s.id == 0 {
+			return 0, int(at), false
+		}
+		if s.tag == tag && t.equal(s.id-1, key) {
+			return s.id - 1, 0, true
+		}
+	}
+}
+
 func (t *tupleTable) insert(keys *batchKeys, _ int, out []uint32, fresh []int32) ([]uint32, []int32) {
 	for i := range keys.rows {
 		key := keys.words[i*t.stride:][:t.stride]
 		h := hashTuple(key)
-		id, slot, found := t.lookup(h, func(id uint32) bool { return t.equal(id, key) })
+		id, slot, found := t.probe(h, key)
 		if !found {
 			id = uint32(len(t.hashes))
 			t.keys = append(t.keys, key...)
@@ -199,7 +221,7 @@ func (t *tupleTable) insert(keys *batchKeys, _ int, out []uint32, fresh []int32)
 func (t *tupleTable) find(keys *batchKeys, out []int32) []int32 {
 	for i := range keys.rows {
 		key := keys.words[i*t.stride:][:t.stride]
-		id, _, found := t.lookup(hashTuple(key), func(id uint32) bool { return t.equal(id, key) })
+		id, _, found := t.probe(hashTuple(key), key)
 		if !found {
 			out = append(out, -1)
 			continue
