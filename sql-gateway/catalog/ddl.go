@@ -210,12 +210,20 @@ func (c *Catalog) split(ctx context.Context, t *Table) []Warning {
 	return nil
 }
 
-// DropTables runs DROP TABLE and DROP VIEW.
+// DropTables runs DROP TABLE and DROP VIEW: for all of the names or, if one is not there, for none.
 func (c *Catalog) DropTables(ctx context.Context, db string, stmt *ast.DropTableStmt) ([]Warning, error) {
 	if stmt.TemporaryKeyword != ast.TemporaryNone {
 		return nil, errNotSupported("temporary tables")
 	}
 	tables, missing := c.find(db, stmt)
+	var warnings []Warning
+	if len(missing) > 0 {
+		unknown := errCode(mysql.ErrBadTable, strings.Join(missing, ","))
+		if !stmt.IfExists {
+			return nil, unknown
+		}
+		warnings = append(warnings, note(unknown))
+	}
 	release, err := c.locks.Exclude(ctx, tableIDs(tables)...)
 	if err != nil {
 		return nil, err
@@ -242,15 +250,7 @@ func (c *Catalog) DropTables(ctx context.Context, db string, stmt *ast.DropTable
 	if err != nil {
 		return nil, err
 	}
-	warnings := c.discard(ctx, dropped)
-	if len(missing) == 0 {
-		return warnings, nil
-	}
-	unknown := errCode(mysql.ErrBadTable, strings.Join(missing, ","))
-	if stmt.IfExists {
-		return append(warnings, note(unknown)), nil
-	}
-	return warnings, unknown
+	return append(warnings, c.discard(ctx, dropped)...), nil
 }
 
 // find resolves the names of a DROP; missing are those that are not there or not of the kind.

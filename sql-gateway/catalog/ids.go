@@ -82,12 +82,10 @@ func (c *Catalog) BumpAutoInc(ctx context.Context, t *Table, v uint64) error {
 	case v < r.end:
 		r.next = v + 1
 		return nil
-	case v >= math.MaxInt64:
-		// Nothing can follow; the next allocation says so.
-		r.next, r.end = math.MaxInt64, math.MaxInt64
-		return nil
 	}
-	return c.reserve(ctx, r, autoIncPrefix, t.ID, 0, max(v+1, t.AutoIncStart))
+	// After the greatest value nothing can follow: the next allocation says so.
+	least := min(v, math.MaxInt64-1) + 1
+	return c.reserve(ctx, r, autoIncPrefix, t.ID, 0, max(least, t.AutoIncStart))
 }
 
 func (c *Catalog) nextIDs(ctx context.Context, prefix string, t *Table, n, start uint64) (uint64, error) {
