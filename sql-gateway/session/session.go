@@ -2,7 +2,9 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -11,6 +13,7 @@ import (
 	"github.com/pingcap/tidb/pkg/parser"
 	"github.com/pingcap/tidb/pkg/parser/ast"
 	"github.com/pingcap/tidb/pkg/parser/mysql"
+	"github.com/pingcap/tidb/pkg/parser/terror"
 	_ "github.com/pingcap/tidb/pkg/parser/test_driver" // literals and parameter markers of the parser
 	"github.com/pingcap/tipb/go-tipb"
 
@@ -145,16 +148,21 @@ func (s *Session) Query(ctx context.Context, text string, w *wire.Writer) error 
 	return nil
 }
 
-// parse turns a text into statements.
+// parse turns a text into statements. The parser keeps its own list of them for the next text, hence the copy.
 func (s *Session) parse(text string) ([]ast.StmtNode, error) {
 	stmts, _, err := s.parser.Parse(text, s.vars["character_set_client"], s.vars["collation_connection"])
-	if err != nil {
-		if strings.TrimSpace(text) == "select $$" {
-			return nil, errCode(mysql.ErrBadField, "$$", "field list")
-		}
-		return nil, sqlError(mysql.ErrParse, "You have an error in your SQL syntax; check the manual that corresponds to your Scree version for the right syntax to use %s", err)
+	if err == nil {
+		return slices.Clone(stmts), nil
 	}
-	return stmts, nil
+	if strings.TrimSpace(text) == "select $$" {
+		// mysql's shell asks this to learn whether $$ is a column name, and wants this error.
+		return nil, errCode(mysql.ErrBadField, "$$", "field list")
+	}
+	var known *terror.Error
+	if errors.As(err, &known) && known.Code() != mysql.ErrParse && known.Code() != mysql.ErrUnknown {
+		return nil, terror.ToSQLError(known)
+	}
+	return nil, sqlError(mysql.ErrParse, "You have an error in your SQL syntax; check the manual that corresponds to your Scree version for the right syntax to use %s", err)
 }
 
 // fail records an error outside of any statement's run.
