@@ -13,14 +13,15 @@ var bytesOfDigits = [wordDigits + 1]uint8{0, 1, 1, 2, 2, 3, 3, 4, 4, 4}
 
 // decimalLayout is the shape of DECIMAL(precision, scale) in binary: a short leading word, full integer words, full
 // fraction words, a short tail. Where all of it fits 8 bytes, fields cuts the value out of them in three
-// multiplications: value = Σ (raw >> shift & mask) · mul.
+// multiplications: value = Σ (raw >> shift & mask) · mul; nine bytes, the most that 18 digits take, need a fourth.
 type decimalLayout struct {
 	size                   uint8 // bytes; 0 marks an invalid pair
 	leadDigits, tailDigits uint8
 	intWords, fracWords    uint8
-	narrow                 bool
+	narrow                 bool  // at most 8 bytes
 	signShift              uint8 // of the sign bit in raw
 	fields                 [3]decimalField
+	topMul                 uint64 // of the first byte where there are nine
 }
 
 type decimalField struct {
@@ -45,10 +46,10 @@ func makeDecimalLayout(precision, scale int) decimalLayout {
 		tailDigits: uint8(scale % wordDigits), fracWords: uint8(scale / wordDigits),
 	}
 	l.size = bytesOfDigits[l.leadDigits] + 4*(l.intWords+l.fracWords) + bytesOfDigits[l.tailDigits]
-	if l.size > 8 {
+	if l.size > 9 {
 		return l
 	}
-	l.narrow, l.signShift = true, l.size*8-1
+	l.narrow, l.signShift = l.size <= 8, min(l.size, 8)*8-1
 	l.cutFields()
 	return l
 }
@@ -61,8 +62,15 @@ func (l *decimalLayout) cutFields() {
 		if size == 0 {
 			return
 		}
-		l.fields[n] = decimalField{shift: shift, mask: 1<<size - 1, mul: mul}
-		n, shift, mul = n+1, shift+size, mul*uint64(pow10Int64[digits])
+		if over := int(shift) + int(size) - 64; over > 0 { // the first byte of nine, which stands before the word
+			l.topMul = mul << (size - 8)
+			size -= uint8(over)
+		}
+		if size > 0 {
+			l.fields[n] = decimalField{shift: shift, mask: 1<<size - 1, mul: mul}
+			n++
+		}
+		shift, mul = shift+size, mul*uint64(pow10Int64[digits])
 	}
 	add(l.tailDigits)
 	for range l.intWords + l.fracWords {
@@ -211,15 +219,22 @@ func DecodeDecimalInt64(b []byte, scale int) (v int64, n int, ok bool) {
 		return 0, 0, false
 	}
 	l := &decimalLayouts[int(b[0])<<5|int(b[1])]
-	if !l.narrow || len(b) < 2+int(l.size) {
+	n = 2 + int(l.size)
+	switch {
+	case len(b) < n:
+		return 0, 0, false
+	case l.narrow:
+		raw := loadBody(b, int(l.size)) ^ 1<<l.signShift
+		sign := -int64(raw >> l.signShift & 1) // all ones if negative
+		v = int64(l.cut(raw ^ uint64(sign)))
+		v = (v ^ sign) - sign
+	case l.size == 9 && b[0] <= 18:
+		sign := int64(int8(b[2])>>7) ^ -1
+		u := l.cut(binary.BigEndian.Uint64(b[3:])^uint64(sign)) + uint64(b[2]^0x80^byte(sign))*l.topMul
+		v = (int64(u) ^ sign) - sign
+	default:
 		return decodeDecimalInt64Slow(b, scale)
 	}
-	raw := loadBigEndian(b[2:], int(l.size)) ^ 1<<l.signShift
-	sign := -int64(raw >> l.signShift & 1) // all ones if negative
-	raw ^= uint64(sign)
-	f := &l.fields
-	u := raw>>f[0].shift&f[0].mask*f[0].mul + raw>>f[1].shift&f[1].mask*f[1].mul + raw>>f[2].shift&f[2].mask*f[2].mul
-	v, n = (int64(u)^sign)-sign, 2+int(l.size)
 	if int(b[1]) == scale {
 		return v, n, true
 	}
@@ -227,13 +242,23 @@ func DecodeDecimalInt64(b []byte, scale int) (v int64, n int, ok bool) {
 	return v, n, ok
 }
 
-// loadBigEndian reads size bytes, 1 to 8, as a number.
-func loadBigEndian(b []byte, size int) uint64 {
-	if len(b) >= 8 {
-		return binary.BigEndian.Uint64(b) >> (64 - 8*size)
+// cut adds up the fields of raw, a magnitude without its sign bit.
+func (l *decimalLayout) cut(raw uint64) uint64 {
+	f := &l.fields
+	return raw>>f[0].shift&f[0].mask*f[0].mul + raw>>f[1].shift&f[1].mask*f[1].mul + raw>>f[2].shift&f[2].mask*f[2].mul
+}
+
+// loadBody reads the size bytes, 1 to 8, behind the two of the header as a number: with one load that reaches back into the header
+// or on behind the value where there are eight bytes in all.
+func loadBody(b []byte, size int) uint64 {
+	if end := 2 + size; end >= 8 {
+		return binary.BigEndian.Uint64(b[end-8:]) & (1<<(8*size) - 1)
+	}
+	if len(b) >= 10 {
+		return binary.BigEndian.Uint64(b[2:]) >> (64 - 8*size)
 	}
 	var v uint64
-	for _, c := range b[:size] {
+	for _, c := range b[2 : 2+size] {
 		v = v<<8 | uint64(c)
 	}
 	return v

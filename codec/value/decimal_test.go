@@ -247,13 +247,21 @@ func FuzzDecodeDecimal(f *testing.F) {
 }
 
 func BenchmarkDecodeDecimalInt64(b *testing.B) {
-	cell := append(AppendDecimalBinary(nil, DecimalFromScaled(2116823, 2), 15, 2), make([]byte, 16)...)
-	var sum int64
-	for b.Loop() {
-		v, _, _ := DecodeDecimalInt64(cell, 2)
-		sum += v
+	for name, cell := range map[string][]byte{
+		"15,2": AppendDecimalBinary(nil, DecimalFromScaled(2116823, 2), 15, 2),
+		"18,6": AppendDecimalBinary(nil, DecimalFromScaled(2116823, 6), 18, 6),
+		"5,2":  AppendDecimalBinary(nil, DecimalFromScaled(23, 2), 5, 2),
+	} {
+		b.Run(name, func(b *testing.B) {
+			cell, scale := cell[:len(cell):len(cell)], int(cell[1])
+			var sum int64
+			for b.Loop() {
+				v, _, _ := DecodeDecimalInt64(cell, scale)
+				sum += v
+			}
+			_ = sum
+		})
 	}
-	_ = sum
 }
 
 func BenchmarkAppendDecimalBinary(b *testing.B) {
