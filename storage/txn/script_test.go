@@ -101,6 +101,9 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 			Version: a.ts("ts"), Limit: uint32(max(a.ts("limit"), 100*b2u(!d.HasArg("limit")))), Reverse: d.HasArg("reverse"),
 			KeyOnly: d.HasArg("key-only"), SampleStep: uint32(a.ts("step"))})
 		return s.answer(err, r.GetError(), "%d pairs%s", len(r.GetPairs()), pairs(r.GetPairs()))
+	case "gc":
+		stats, err := s.m.GC(ctx, pb, a.ts("safe-point"))
+		return s.answer(err, nil, "%+v", stats)
 	case "pessimistic-lock":
 		return s.pessimisticLock(ctx, pb, a)
 	case "pessimistic-rollback":
