@@ -2,6 +2,7 @@ package agg
 
 import (
 	"math/bits"
+	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -228,7 +229,10 @@ func (g *Grouper) encodeWords(cols []arrow.Array, rows int, mark bool) (ok bool)
 	if !g.single {
 		stride = len(g.cols) + 1
 	}
-	g.words = grow(g.words[:0], rows*stride)
+	g.words = slices.Grow(g.words[:0], rows*stride)[:rows*stride]
+	if rows == 0 {
+		return true
+	}
 	if stride > 1 {
 		clearEvery(g.words, stride-1, stride)
 	}
