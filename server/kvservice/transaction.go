@@ -113,3 +113,17 @@ func (s *Service) MvccGetByStartTs(ctx context.Context, req *kvrpcpb.MvccGetBySt
 		return &kvrpcpb.MvccGetByStartTsResponse{RegionError: e}
 	})
 }
+
+// KvPessimisticLock implements tikvpb.TikvServer.
+func (s *Service) KvPessimisticLock(ctx context.Context, req *kvrpcpb.PessimisticLockRequest) (*kvrpcpb.PessimisticLockResponse, error) {
+	return unary(s, ctx, req, s.d.Txn.PessimisticLock, func(e *errorpb.Error) *kvrpcpb.PessimisticLockResponse {
+		return &kvrpcpb.PessimisticLockResponse{RegionError: e}
+	})
+}
+
+// KVPessimisticRollback implements tikvpb.TikvServer.
+func (s *Service) KVPessimisticRollback(ctx context.Context, req *kvrpcpb.PessimisticRollbackRequest) (*kvrpcpb.PessimisticRollbackResponse, error) {
+	return unary(s, ctx, req, s.d.Txn.PessimisticRollback, func(e *errorpb.Error) *kvrpcpb.PessimisticRollbackResponse {
+		return &kvrpcpb.PessimisticRollbackResponse{RegionError: e}
+	})
+}

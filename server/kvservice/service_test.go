@@ -1,0 +1,182 @@
+package kvservice_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"testing"
+
+	"github.com/pingcap/kvproto/pkg/kvrpcpb"
+	"github.com/pingcap/kvproto/pkg/metapb"
+	"github.com/pingcap/kvproto/pkg/tikvpb"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	"github.com/scree-db/scree/codec/memcmp"
+	"github.com/scree-db/scree/coprocessor"
+	"github.com/scree-db/scree/server/kvservice"
+	"github.com/scree-db/scree/storage"
+	"github.com/scree-db/scree/storage/storagetest"
+	"github.com/scree-db/scree/storage/txn"
+)
+
+const clusterID = 99
+
+// splitter records the keys it is asked to split at.
+type splitter struct{ keys [][]byte }
+
+func (s *splitter) SplitRegion(_ context.Context, _ storage.Region, keys [][]byte) ([]*metapb.Region, error) {
+	s.keys = keys
+	out := []*metapb.Region{{Id: 2, EndKey: keys[0]}}
+	for i, k := range keys {
+		r := &metapb.Region{Id: uint64(i) + 3, StartKey: k}
+		if i+1 < len(keys) {
+			r.EndKey = keys[i+1]
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+func newService(t *testing.T) (*kvservice.Service, *splitter) {
+	store := storagetest.New(t)
+	locks, split := txn.NewConcurrency(), &splitter{}
+	return kvservice.New(kvservice.Deps{
+		ClusterID: clusterID, StoreID: storagetest.StoreID, Txn: txn.NewManager(store, locks, txn.ManagerOptions{}),
+		Coprocessor: coprocessor.NewEndpoint(store, locks, coprocessor.Options{}), Splitter: split,
+	}), split
+}
+
+// serve runs a service on loopback and returns a client of it.
+func serve(t *testing.T, s *kvservice.Service) tikvpb.TikvClient {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	server := grpc.NewServer(grpc.WaitForHandlers(true))
+	tikvpb.RegisterTikvServer(server, s)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		require.NoError(t, conn.Close())
+		server.Stop()
+		require.NoError(t, <-served)
+	})
+	return tikvpb.NewTikvClient(conn)
+}
+
+func put(t *testing.T, s tikvpb.TikvServer, key, val string, startTS uint64) {
+	t.Helper()
+	ctx := context.Background()
+	pre, err := s.KvPrewrite(ctx, &kvrpcpb.PrewriteRequest{
+		Context: storagetest.Context(), PrimaryLock: []byte(key), StartVersion: startTS, LockTtl: 3000,
+		Mutations: []*kvrpcpb.Mutation{{Op: kvrpcpb.Op_Put, Key: []byte(key), Value: []byte(val)}},
+	})
+	require.NoError(t, err)
+	require.Empty(t, pre.Errors)
+	commit, err := s.KvCommit(ctx, &kvrpcpb.CommitRequest{
+		Context: storagetest.Context(), StartVersion: startTS, CommitVersion: startTS + 1, Keys: [][]byte{[]byte(key)},
+	})
+	require.NoError(t, err)
+	require.Nil(t, commit.Error)
+}
+
+// Many commands in flight on one stream: every one is answered once, under its id, whatever the grouping; unknown ones
+// fail alone, and a probe waits as long as it asks for without holding up the others.
+func TestBatchCommands(t *testing.T) {
+	s, _ := newService(t)
+	client := serve(t, s)
+	const keys = 300
+	for i := range keys {
+		put(t, s, fmt.Sprintf("k%d", i), fmt.Sprintf("v%d", i), uint64(10*i+10))
+	}
+	stream, err := client.BatchCommands(context.Background())
+	require.NoError(t, err)
+	batch := &tikvpb.BatchCommandsRequest{}
+	add := func(id uint64, cmd *tikvpb.BatchCommandsRequest_Request) {
+		batch.Requests, batch.RequestIds = append(batch.Requests, cmd), append(batch.RequestIds, id)
+	}
+	const slow, probe, unknown = 5000, 5001, 5002
+	add(slow, &tikvpb.BatchCommandsRequest_Request{Cmd: &tikvpb.BatchCommandsRequest_Request_Empty{
+		Empty: &tikvpb.BatchCommandsEmptyRequest{TestId: 1, DelayTime: 20},
+	}})
+	add(probe, &tikvpb.BatchCommandsRequest_Request{Cmd: &tikvpb.BatchCommandsRequest_Request_Empty{
+		Empty: &tikvpb.BatchCommandsEmptyRequest{TestId: 2},
+	}})
+	add(unknown, &tikvpb.BatchCommandsRequest_Request{Cmd: &tikvpb.BatchCommandsRequest_Request_GC{GC: &kvrpcpb.GCRequest{}}})
+	for i := range keys {
+		add(uint64(i), &tikvpb.BatchCommandsRequest_Request{Cmd: &tikvpb.BatchCommandsRequest_Request_Get{
+			Get: &kvrpcpb.GetRequest{Context: storagetest.Context(), Key: fmt.Appendf(nil, "k%d", i), Version: 1 << 40},
+		}})
+	}
+	require.NoError(t, stream.Send(batch))
+	require.NoError(t, stream.CloseSend())
+	answers := make(map[uint64]*tikvpb.BatchCommandsResponse_Response)
+	for len(answers) < len(batch.Requests) {
+		resp, err := stream.Recv()
+		require.NoError(t, err)
+		for i, id := range resp.RequestIds {
+			require.NotContains(t, answers, id)
+			answers[id] = resp.Responses[i]
+		}
+	}
+	for i := range keys {
+		require.Equal(t, fmt.Sprintf("v%d", i), string(answers[uint64(i)].GetGet().GetValue()))
+	}
+	require.EqualValues(t, 1, answers[slow].GetEmpty().GetTestId())
+	require.EqualValues(t, 2, answers[probe].GetEmpty().GetTestId())
+	require.Nil(t, answers[unknown].Cmd)
+	_, err = stream.Recv()
+	require.Error(t, err, "the stream ends after the last answer")
+}
+
+// A batch whose ids do not match its requests cannot be answered: the stream fails.
+func TestBatchCommandsMismatch(t *testing.T) {
+	s, _ := newService(t)
+	stream, err := serve(t, s).BatchCommands(context.Background())
+	require.NoError(t, err)
+	require.NoError(t, stream.Send(&tikvpb.BatchCommandsRequest{RequestIds: []uint64{1}}))
+	_, err = stream.Recv()
+	require.Equal(t, codes.InvalidArgument, status.Code(err))
+}
+
+// Where each kind of refusal stands: cluster and API version in the status, the region in the response.
+func TestRefusals(t *testing.T) {
+	s, _ := newService(t)
+	get := func(change func(*kvrpcpb.Context)) (*kvrpcpb.GetResponse, error) {
+		c := storagetest.Context()
+		change(c)
+		return s.KvGet(context.Background(), &kvrpcpb.GetRequest{Context: c, Key: []byte("k"), Version: 5})
+	}
+	_, err := get(func(c *kvrpcpb.Context) { c.ClusterId = clusterID + 1 })
+	require.Equal(t, codes.InvalidArgument, status.Code(err))
+	_, err = get(func(c *kvrpcpb.Context) { c.ApiVersion = kvrpcpb.APIVersion_V2 })
+	require.Equal(t, codes.InvalidArgument, status.Code(err))
+	resp, err := get(func(c *kvrpcpb.Context) { c.RegionId = 1234 })
+	require.NoError(t, err)
+	require.NotNil(t, resp.RegionError)
+	resp, err = get(func(c *kvrpcpb.Context) { c.ClusterId = clusterID })
+	require.NoError(t, err)
+	require.True(t, resp.NotFound)
+	_, err = serve(t, s).KvGC(context.Background(), &kvrpcpb.GCRequest{})
+	require.Equal(t, codes.Unimplemented, status.Code(err))
+}
+
+// User keys to split at become encoded bounds.
+func TestSplitRegion(t *testing.T) {
+	s, split := newService(t)
+	resp, err := s.SplitRegion(context.Background(), &kvrpcpb.SplitRegionRequest{
+		Context: storagetest.Context(), SplitKeys: [][]byte{[]byte("m")},
+	})
+	require.NoError(t, err)
+	encoded := memcmp.AppendBytes(nil, []byte("m"))
+	require.Equal(t, [][]byte{encoded}, split.keys)
+	require.Len(t, resp.Regions, 2)
+	require.Equal(t, resp.Regions[0], resp.Left)
+	_, err = s.SplitRegion(context.Background(), &kvrpcpb.SplitRegionRequest{Context: storagetest.Context()})
+	require.Error(t, err)
+}
