@@ -236,6 +236,7 @@ func (p *peer) onApplied(ev *appliedEvent) {
 		if p.isLeader {
 			p.publishRole(p.lease())
 			p.heartbeat()
+			p.written.Store(p.store.cfg.MaxBytes) // have the size looked at
 		}
 	}
 	if r := p.role.Load(); p.isLeader && !r.ready && p.appliedTerm == p.term {

@@ -40,7 +40,9 @@ type port struct {
 	queue chan *raft_serverpb.RaftMessage
 }
 
-func (n *network) port(id uint64) *port { return &port{n: n, id: id, queue: make(chan *raft_serverpb.RaftMessage, 1<<14)} }
+func (n *network) port(id uint64) *port {
+	return &port{n: n, id: id, queue: make(chan *raft_serverpb.RaftMessage, 1<<14)}
+}
 
 func (p *port) Bind(r raftstore.Receiver) {
 	p.n.mu.Lock()

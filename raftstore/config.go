@@ -36,7 +36,7 @@ type Config struct {
 	PendingBytesMax int64 // of writes that wait for the log or to be applied, 512 MiB; beyond it ServerIsBusy
 	LogBytesMax     int64 // of the raft log; beyond it the data is flushed so that the log can be cut, 256 MiB
 
-	LogKeepBytes    int64 // of a region's log that are kept for peers that are behind, 64 MiB; then they get a snapshot
+	LogKeepBytes int64 // of a region's log that are kept for peers that are behind, 64 MiB; then they get a snapshot
 
 	PlacementInterval time.Duration // of region heartbeats without change, 60 s
 	HousekeepInterval time.Duration // of log truncation and size checks, 1 s
@@ -132,8 +132,8 @@ type Placement interface {
 
 // Observer hears of leadership.
 type Observer interface {
-	// OnLeader is called soon after a peer of this store became leader of region, from a goroutine of its own: it
-	// may take its time.
+	// OnLeader is called soon after a peer of this store became leader of region, from goroutines that serve nothing
+	// else: it may take its time. Calls for different regions may be concurrent; Stop waits for those under way.
 	OnLeader(region *metapb.Region, term uint64)
 }
 

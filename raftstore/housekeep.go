@@ -23,6 +23,7 @@ func (s *Store) housekeep() {
 	if s.rand != nil { // stores that start together shall not report together
 		beaten = beaten.Add(-time.Duration(s.rand.Int64N(int64(s.cfg.PlacementInterval))))
 	}
+	flushed := int64(0)
 	for run := 0; ; run++ {
 		select {
 		case <-s.stopping:
@@ -31,6 +32,7 @@ func (s *Store) housekeep() {
 		}
 		peers := s.regions.all()
 		s.cutLogs(peers, run)
+		flushed = s.flushForLog(flushed)
 		s.checkSizes(peers)
 		if now := s.clock.Now(); now.Sub(beaten) >= s.cfg.PlacementInterval {
 			beaten = now
@@ -66,11 +68,22 @@ func (s *Store) cutLogs(peers []*peer, run int) {
 			p.loop.post(func(l *writeLoop) { l.compact(p, at.index) })
 		}
 	}
-	if s.raftLog.Bytes() > s.cfg.LogBytesMax {
-		if err := s.data.AsyncFlush(); err != nil {
-			s.log.Warn("flush to cut the raft log", "err", err)
-		}
+}
+
+// flushForLog has the data flushed when the logs have grown beyond their bound, and again after each further quarter of
+// it: what stays although it is flushed is kept for peers that are behind. It returns the size at the last flush.
+func (s *Store) flushForLog(last int64) int64 {
+	bytes := s.raftLog.Bytes()
+	switch {
+	case bytes <= s.cfg.LogBytesMax:
+		return 0
+	case last > 0 && bytes < last+s.cfg.LogBytesMax/4:
+		return min(last, bytes)
 	}
+	if err := s.data.AsyncFlush(); err != nil {
+		s.log.Warn("flush to cut the raft log", "err", err)
+	}
+	return bytes
 }
 
 // compact cuts a region's log up to a durable index, sparing what other peers may need.

@@ -304,6 +304,7 @@ func (l *writeLoop) destroy(p *peer, confVer uint64) {
 	gone := errRegionNotFound(p.regionID)
 	p.failQueue(gone)
 	p.failReads(gone)
+	p.failConfirmed(gone)
 	finishAll(p.proposals, fmt.Errorf("%w: the peer was removed", storage.ErrUndetermined))
 	p.proposals = nil
 	l.dropOutbound(p)

@@ -229,6 +229,16 @@ func (p *peer) failReads(err error) {
 	p.renewing.Store(false)
 }
 
+// failConfirmed answers the reads that wait for the data, which will not come.
+func (p *peer) failConfirmed(err error) {
+	for _, round := range p.confirmed {
+		for _, rd := range round.reads {
+			rd.done <- err
+		}
+	}
+	p.confirmed = nil
+}
+
 // regionView is a region's part of a view of the store.
 type regionView struct {
 	*engine.Snapshot

@@ -13,10 +13,13 @@ import (
 type registry struct {
 	mu     sync.RWMutex
 	byID   map[uint64]*peer
-	ranges []*metapb.Region // by start key
+	ranges []*metapb.Region          // by start key
+	held   map[uint64]*metapb.Region // the same, by id
 }
 
-func newRegistry() *registry { return &registry{byID: map[uint64]*peer{}} }
+func newRegistry() *registry {
+	return &registry{byID: map[uint64]*peer{}, held: map[uint64]*metapb.Region{}}
+}
 
 func (r *registry) get(id uint64) *peer {
 	r.mu.RLock()
@@ -154,14 +157,17 @@ func (r *registry) putRange(region *metapb.Region) {
 	r.dropRange(region.Id)
 	at, _ := r.search(region.StartKey)
 	r.ranges = slices.Insert(r.ranges, at, region)
+	r.held[region.Id] = region
 }
 
 func (r *registry) dropRange(id uint64) {
-	for i, e := range r.ranges {
-		if e.Id == id {
-			r.ranges = slices.Delete(r.ranges, i, i+1)
-			return
-		}
+	region := r.held[id]
+	if region == nil {
+		return
+	}
+	delete(r.held, id)
+	if at, found := r.search(region.StartKey); found {
+		r.ranges = slices.Delete(r.ranges, at, at+1)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pingcap/kvproto/pkg/metapb"
 	"github.com/pingcap/kvproto/pkg/raft_serverpb"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/scree-db/scree/raftstore/raftlog"
 	"github.com/scree-db/scree/storage"
@@ -181,6 +182,11 @@ func (s *Store) Stop() error {
 		close(s.stopping)
 	})
 	s.wg.Wait()
+	for _, l := range s.writeLoops {
+		for _, p := range l.peers {
+			l.dropOutbound(p)
+		}
+	}
 	return errors.Join(s.failure(), s.closeBatches())
 }
 
@@ -325,7 +331,10 @@ func (s *Store) keepTime() {
 	}
 }
 
-// tell passes news of leadership to the observer.
+// observersMax is how many calls of the observer are under way together.
+const observersMax = 16
+
+// tell passes news of leadership to the observer: for each region the last of what has gathered, a batch at a time.
 func (s *Store) tell() {
 	var spare []leaderNotice
 	for {
@@ -335,9 +344,19 @@ func (s *Store) tell() {
 		case <-s.leaders.wake:
 		}
 		notices := s.leaders.take(spare)
+		latest := map[uint64]leaderNotice{}
 		for _, n := range notices {
-			s.observer.OnLeader(n.region, n.term)
+			latest[n.region.Id] = n
 		}
+		var calls errgroup.Group
+		calls.SetLimit(observersMax)
+		for _, n := range latest {
+			calls.Go(func() error {
+				s.observer.OnLeader(n.region, n.term)
+				return nil
+			})
+		}
+		_ = calls.Wait() // they return no errors
 		spare = notices
 	}
 }

@@ -279,7 +279,7 @@ func (s *Storage) Compact(b *Batch, index uint64) error {
 		return fmt.Errorf("raft log of region %d: truncate at %d: %w", s.region, index, err)
 	}
 	s.TrimCache(index, 0)
-	b.b.DeleteRange(cfEntry, pairKey(s.region, 0), pairKey(s.region, index+1))
+	s.deleteEntries(b, s.truncated.index+1, index+1)
 	removed := s.bytes * int64(index-s.truncated.index) / int64(s.last.index-s.truncated.index)
 	s.truncated = position{index, term}
 	s.putState(b)
@@ -287,11 +287,25 @@ func (s *Storage) Compact(b *Batch, index uint64) error {
 	return nil
 }
 
+// pointDeletesMax is up to how many entries are deleted one by one: range deletions in great number slow readers down.
+const pointDeletesMax = 64
+
+// deleteEntries removes [lo, hi) from the engine.
+func (s *Storage) deleteEntries(b *Batch, lo, hi uint64) {
+	if hi > lo+pointDeletesMax {
+		b.b.DeleteRange(cfEntry, pairKey(s.region, lo), pairKey(s.region, hi))
+		return
+	}
+	for ; lo < hi; lo++ {
+		b.b.Delete(cfEntry, pairKey(s.region, lo))
+	}
+}
+
 // Reset makes the log empty at a position that is committed and in the data already: a new region's start, or a snapshot.
 // The vote stays. The commit syncs.
 func (s *Storage) Reset(b *Batch, index, term uint64) {
 	b.sync = true
-	b.b.DeleteRange(cfEntry, pairKey(s.region, 0), pairKey(s.region+1, 0))
+	s.deleteEntries(b, s.truncated.index+1, s.last.index+1)
 	s.addBytes(-s.bytes)
 	s.cache = nil
 	s.truncated, s.last = position{index, term}, position{index, term}
@@ -306,7 +320,7 @@ func (s *Storage) RaiseCommit(index uint64) { s.hard.Commit = max(s.hard.Commit,
 // Destroy removes everything of the region but its mark. The Storage must not be used afterwards.
 func (s *Storage) Destroy(b *Batch) {
 	b.sync = true
-	b.b.DeleteRange(cfEntry, pairKey(s.region, 0), pairKey(s.region+1, 0))
+	s.deleteEntries(b, s.truncated.index+1, s.last.index+1)
 	b.b.Delete(cfState, regionKey(s.region))
 	s.addBytes(-s.bytes)
 	s.cache = nil
