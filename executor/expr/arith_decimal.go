@@ -213,7 +213,11 @@ func divideDecimal(f *frame, i int) error {
 	if b.IsZero() {
 		return f.divByZero(i)
 	}
-	d, err := divide(a, b, f.out.scale)
+	scale := f.out.scale
+	if f.expr.FieldType.Decimal < 0 { // the planner leaves it to div_precision_increment
+		scale = min(int(a.Scale)+f.ctx.divIncrement(), column.MaxScale)
+	}
+	d, err := divide(a, b, scale)
 	if err != nil || !f.out.setDec(i, d) {
 		return outOfRange("DECIMAL", "(%s / %s)", a, b)
 	}

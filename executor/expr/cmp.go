@@ -51,6 +51,12 @@ func compareFunctions() functions {
 		}
 		out[tipb.ScalarFuncSig_NullEQInt+tipb.ScalarFuncSig(k)] = function{spec: spec, nulls: true, bind: bindNullEQ}
 	}
+	for name, op := range map[string]compareOp{"LT": opLT, "LE": opLE, "GT": opGT, "GE": opGE, "EQ": opEQ, "NE": opNE} {
+		addNamed(out, name+"VectorFloat32", function{spec: "vv:i", build: func(s *callSite) (node, error) {
+			return newCompare(s, op)
+		}})
+	}
+	addNamed(out, "NullEQVectorFloat32", function{spec: "vv:i", nulls: true, bind: bindNullEQ})
 	return out
 }
 
@@ -179,6 +185,8 @@ func bindOrder(f *frame, a, b *tipb.FieldType) (orderFn, error) {
 		return bindOrderStrings(f)
 	case etJSON:
 		return func(x, y *vec, i int) int { return compareJSON(x.str(i), y.str(i)) }, nil
+	case etVector:
+		return func(x, y *vec, i int) int { return compareVectors(x.str(i), y.str(i)) }, nil
 	default:
 		return orderInts, nil
 	}

@@ -160,6 +160,8 @@ func evalType(ft *tipb.FieldType) etype {
 		return etDuration
 	case column.TypeJSON:
 		return etJSON
+	case typeVector:
+		return etVector
 	default:
 		return etString
 	}
@@ -181,6 +183,7 @@ var nullTypes = map[etype]*tipb.FieldType{
 	etTime:     {Tp: column.TypeDatetime},
 	etDuration: {Tp: column.TypeDuration},
 	etJSON:     {Tp: column.TypeJSON},
+	etVector:   {Tp: typeVector},
 }
 
 // coerce fits an argument to the evaluation type that a function wants. Types must agree but for what MySQL does without

@@ -24,6 +24,8 @@ var constantTypes = map[tipb.ExprType]*tipb.FieldType{
 	tipb.ExprType_MysqlDuration: {Tp: column.TypeDuration, Decimal: 6},
 	tipb.ExprType_MysqlTime:     {Tp: column.TypeDatetime, Decimal: 6},
 	tipb.ExprType_MysqlJson:     {Tp: column.TypeJSON},
+
+	tipb.ExprType_TiDBVectorFloat32: {Tp: typeVector},
 }
 
 // constant decodes the constant e (protocol notes 7.2). The kind of constant must agree with the field type.
@@ -67,6 +69,8 @@ var constantDecoders = map[tipb.ExprType]func(*constNode, []byte) error{
 	tipb.ExprType_MysqlJson:     jsonConstant,
 	tipb.ExprType_MysqlBit:      bitConstant,
 	tipb.ExprType_MysqlDecimal:  func(*constNode, []byte) error { return errMismatch },
+
+	tipb.ExprType_TiDBVectorFloat32: vectorConstant,
 }
 
 var (

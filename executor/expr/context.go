@@ -5,6 +5,7 @@ import (
 
 	"github.com/pingcap/tipb/go-tipb"
 
+	"github.com/scree-db/scree/codec/column"
 	"github.com/scree-db/scree/codec/value"
 )
 
@@ -33,9 +34,10 @@ const (
 
 // Context is what a statement gives to the evaluation of its expressions. One goroutine at a time.
 type Context struct {
-	Flags                 uint64 // tipb.DAGRequest.flags: see the Flag constants
-	SQLMode               uint64 // tipb.DAGRequest.sql_mode bits: see the Mode constants
-	Location              *time.Location
+	Flags    uint64 // tipb.DAGRequest.flags: see the Flag constants
+	SQLMode  uint64 // tipb.DAGRequest.sql_mode bits: see the Mode constants
+	Location *time.Location
+	// DivPrecisionIncrement is for quotients whose field type has no scale; 0 means 4.
 	DivPrecisionIncrement int
 	MaxAllowedPacket      uint64
 	Warnings              *Warnings
@@ -75,6 +77,14 @@ func (c *Context) packet() int {
 		return defaultMaxAllowedPacket
 	}
 	return int(c.MaxAllowedPacket)
+}
+
+// divIncrement is how many fraction digits a quotient has more than its dividend.
+func (c *Context) divIncrement() int {
+	if c.DivPrecisionIncrement <= 0 {
+		return 4
+	}
+	return min(c.DivPrecisionIncrement, column.MaxScale)
 }
 
 func (c *Context) zone() *time.Location {

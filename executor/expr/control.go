@@ -85,68 +85,91 @@ func (n *choiceNode) init() *choiceNode {
 func (n *choiceNode) typ() *tipb.FieldType { return n.ft }
 
 func (n *choiceNode) eval(in *input) (*vec, error) {
-	n.choice, n.open, n.taken = resize(n.choice, in.n), resize(n.open, in.len()), resize(n.taken, in.len())
+	n.open, n.taken = resize(n.open, in.len()), resize(n.taken, in.len())
 	for j := range in.len() {
 		n.open[j] = int32(in.at(j))
-		n.choice[n.open[j]] = -1
+	}
+	n.out.reset(column.KindOf(n.ft), in.n)
+	n.choice = n.choice[:0]
+	if n.out.kind == column.Bytes {
+		n.choice = resize(n.choice, in.n)
 	}
 	open := n.open
 	for k := range n.branches {
 		if len(open) == 0 {
 			break
 		}
-		var err error
-		if open, err = n.take(in, k, open); err != nil {
+		taken, err := n.take(in, k, open)
+		if err != nil {
 			return nil, err
 		}
+		if err := n.fill(k, taken); err != nil {
+			return nil, err
+		}
+		open = appendOthers(open[:0], rowset{sel: open, n: in.n}, taken)
 	}
-	return n.assemble(in)
+	return &n.out, n.settle(in, open)
 }
 
-// take gives rows of open to branch k and returns those that remain, in open's memory.
-func (n *choiceNode) take(in *input, k int, open []int32) ([]int32, error) {
+// take evaluates branch k and returns the rows of open that it takes.
+func (n *choiceNode) take(in *input, k int, open []int32) (taken []int32, err error) {
 	b := &n.branches[k]
-	taken := open
+	taken = open
 	if b.when != nil {
-		var err error
 		if taken, err = b.when.rows(in.on(open), n.taken[:len(open)]); err != nil || len(taken) == 0 {
-			return open, err
+			return taken, err
 		}
 	}
-	v, err := b.value.eval(in.on(taken))
-	if err != nil {
+	if b.got, err = b.value.eval(in.on(taken)); err != nil {
 		return nil, err
 	}
-	b.got = v
-	if b.notNull && v.valid != nil {
-		taken = n.taken[:len(open)]
+	if b.notNull && b.got.valid != nil {
 		m := 0
 		for _, i := range open {
-			taken[m] = i
-			m += int(b2i(!v.null(int(i))))
+			n.taken[m] = i
+			m += int(b2i(!b.got.null(int(i))))
 		}
-		taken = taken[:m]
+		taken = n.taken[:m]
 	}
-	for _, i := range taken {
-		n.choice[i] = int32(k)
-	}
-	return appendOthers(open[:0], rowset{sel: open, n: in.n}, taken), nil
+	return taken, nil
 }
 
-// assemble copies every row from its branch.
-func (n *choiceNode) assemble(in *input) (*vec, error) {
-	n.out.reset(column.KindOf(n.ft), in.n)
+// fill copies the rows that branch k has taken. Strings must be written in row order: they only note the branch.
+func (n *choiceNode) fill(k int, taken []int32) error {
+	if n.out.kind == column.Bytes {
+		for _, i := range taken {
+			n.choice[i] = int32(k)
+		}
+		return nil
+	}
+	if len(taken) == 0 {
+		return nil
+	}
+	return n.out.copyRows(taken, n.branches[k].got)
+}
+
+// settle makes the rows left open NULL, and puts the strings in their order.
+func (n *choiceNode) settle(in *input, open []int32) error {
+	if n.out.kind != column.Bytes {
+		for _, i := range open {
+			n.out.setNull(int(i))
+		}
+		return nil
+	}
+	for _, i := range open {
+		n.choice[i] = -1
+	}
 	for j := range in.len() {
 		i := in.at(j)
 		if k := n.choice[i]; k < 0 {
 			n.out.setNull(i)
-		} else if got := n.branches[k].got; !n.out.copyRow(i, got) {
-			return nil, outOfRange("DECIMAL", "%s", got.dec(i))
+		} else {
+			n.out.copyRow(i, n.branches[k].got)
 		}
 		if len(n.out.data) > maxBatchBytes {
-			return nil, tooLarge()
+			return tooLarge()
 		}
 	}
 	n.out.finish(in.n)
-	return &n.out, nil
+	return nil
 }

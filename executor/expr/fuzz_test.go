@@ -12,10 +12,11 @@ import (
 
 // fuzzTypes are the input columns of fuzzed expressions.
 var fuzzTypes = []string{"bigint", "ubigint", "double", "decimal(15,2)", "decimal(30,4)", "decimal(65,10)", "varchar", "date",
-	"datetime(3)", "time(6)", "json", "enum(a|b)", "bit"}
+	"datetime(3)", "time(6)", "json", "enum(a|b)", "bit", "vector"}
 
 var fuzzCells = []string{"1", "2", "0.5", "1.25", "-3.5", "7", `"a"`, "2024-02-29", "2024-02-29 01:02:03.004", "-01:02:03",
-	`"[1, {\"a\": \"b\"}]"`, "1", "5"}
+	`"[1, {\"a\": \"b\"}]"`, "1", "5",
+	`"[1, 2]"`}
 
 // FuzzCompile compiles and evaluates whatever decodes as an expression: nothing of it may panic, and what comes out is a
 // well-formed column of the declared type.
@@ -71,7 +72,7 @@ func evalAnything(t testing.TB, e *tipb.Expr) {
 // the spec tells them: nothing may panic.
 func TestEverySignature(t *testing.T) {
 	returns := []string{"bigint", "ubigint", "double", "float", "decimal(15,2)", "decimal(30,2)", "decimal", "varchar", "varchar(1)", "date",
-		"datetime(6)", "time", "json"}
+		"datetime(6)", "time", "json", "vector"}
 	byLetter := map[etype][]int{}
 	for k, typ := range fuzzTypes {
 		l := evalType(ft(t, typ))

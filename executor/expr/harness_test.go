@@ -51,6 +51,7 @@ var typeCodes = map[string]tipb.FieldType{
 	"enum":      {Tp: column.TypeEnum, Collate: -46, Charset: "utf8mb4"},
 	"set":       {Tp: column.TypeSet, Collate: -46, Charset: "utf8mb4"},
 	"null":      {Tp: column.TypeNull},
+	"vector":    {Tp: typeVector},
 }
 
 func parseType(s string) (*tipb.FieldType, error) {
@@ -120,6 +121,13 @@ func appendCell(b *column.Builder, text string) error {
 		d, err := value.ParseDuration([]byte(text), 6)
 		b.AppendInt64(int64(d))
 		return err
+	case etVector:
+		v, err := EvalConst(call(tipb.ScalarFuncSig_VecFromTextSig, b.Type,
+			&tipb.Expr{Tp: tipb.ExprType_String, Val: []byte(text)}), nil)
+		if err == nil {
+			b.AppendFrom(v, 0)
+		}
+		return err
 	case etJSON:
 		j, err := value.ParseJSON([]byte(text))
 		b.AppendBytes(j)
@@ -174,6 +182,9 @@ func show(a arrow.Array, ft *tipb.FieldType, i int) string {
 	d := datum.FromColumn(a, i, ft)
 	if d.IsNull() {
 		return "NULL"
+	}
+	if ft.Tp == typeVector {
+		return fmt.Sprintf("%x", d.Bytes())
 	}
 	text := string(d.AppendText(nil, ft))
 	if evalType(ft) == etString {

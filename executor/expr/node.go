@@ -2,7 +2,6 @@ package expr
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/bitutil"
@@ -207,8 +206,8 @@ func liveRows(dst []int32, rows rowset, valid []byte) []int32 {
 	return dst[:k]
 }
 
-// maxBatchBytes bounds the bytes of one string column, whose offsets are 32 bits wide.
-const maxBatchBytes = math.MaxInt32 / 2
+// maxBatchBytes bounds the bytes of one string column: its offsets are 32 bits wide, and a query's memory is not endless.
+const maxBatchBytes = 256 << 20
 
 // eachRow makes a kernel of a row function.
 func eachRow(fn rowFn) kernel {

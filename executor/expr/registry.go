@@ -11,7 +11,7 @@ import (
 // function describes how a signature is evaluated: exactly one of row, bind and build is set. See the package comment.
 type function struct {
 	// spec has one letter per argument, then ':' and the result's: i integer, r real, d decimal, s string, t time,
-	// u duration, j JSON, x anything. '*' after a letter repeats it any number of times (also zero); letters after '?'
+	// u duration, j JSON, v vector, x anything. '*' after a letter repeats it any number of times (also zero); letters after '?'
 	// are optional.
 	spec  string
 	row   rowFn
@@ -34,7 +34,7 @@ var registry = sync.OnceValue(func() map[tipb.ScalarFuncSig]*function {
 		castFromNumbers(), castFromStrings(), castFromTimes(),
 		stringFunctions(), searchFunctions(), likeFunctions(), timeFunctions(),
 		dateAddFunctions(), timeAddFunctions(), timeMakers(), mathFunctions(), extremeFunctions(), miscFunctions(),
-		cryptoFunctions(), castJSON(), jsonFunctions(), jsonChangers(), regexpFunctions(), reportFunctions(), jsonReports(),
+		cryptoFunctions(), castJSON(), jsonFunctions(), jsonChangers(), regexpFunctions(), reportFunctions(), jsonReports(), vectorFunctions(),
 	} {
 		maps.Copy(all, family)
 	}
@@ -56,6 +56,7 @@ const (
 	etTime     etype = 't'
 	etDuration etype = 'u'
 	etJSON     etype = 'j'
+	etVector   etype = 'v'
 	etAny      etype = 'x' // of an argument that the function itself looks at
 )
 

@@ -36,7 +36,7 @@ func bindSelect(c *compareNode) selectFn {
 			return select128(col, x, op)
 		}
 	case column.Bytes:
-		if col.ft.Tp != column.TypeJSON {
+		if evalType(col.ft) == etString {
 			return selectStrings(&c.frame, col, con.out.str(0), op)
 		}
 	}

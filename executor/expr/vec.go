@@ -284,6 +284,22 @@ func (v *vec) copyRow(i int, src *vec) (ok bool) {
 	return true
 }
 
+// copyRows is copyRow for many rows of a kind other than Bytes; a value that does not fit is an error.
+func (v *vec) copyRows(rows []int32, src *vec) error {
+	if v.i64 == nil || v.kind != src.kind || v.scale != src.scale || src.valid != nil {
+		for _, i := range rows {
+			if !v.copyRow(int(i), src) {
+				return outOfRange("DECIMAL", "%s", src.dec(int(i)))
+			}
+		}
+		return nil
+	}
+	for _, i := range rows {
+		v.i64[i] = src.i64[int(i)&src.mask]
+	}
+	return nil
+}
+
 // array returns a finished result of n rows as an Arrow array that aliases it.
 func (v *vec) array(n int) arrow.Array {
 	nulls := 0
