@@ -64,7 +64,14 @@ func (w *world) exec(lines []string, now bool) string {
 	for _, sql := range lines {
 		out.WriteString(w.run(func(ctx context.Context, env *Env) (*Result, error) {
 			env.CheckNow = now
-			return Insert(ctx, env, parse(w.t, sql).(*ast.InsertStmt))
+			switch stmt := parse(w.t, sql).(type) {
+			case *ast.UpdateStmt:
+				return Update(ctx, env, stmt)
+			case *ast.DeleteStmt:
+				return Delete(ctx, env, stmt)
+			default:
+				return Insert(ctx, env, stmt.(*ast.InsertStmt))
+			}
 		}))
 	}
 	return out.String()

@@ -31,12 +31,13 @@ func newEvaluator(tg *target, withValues bool) *evaluator {
 		f := tg.fields[i%len(tg.fields)]
 		ev.types = append(ev.types, f.ft)
 		ev.build = append(ev.build, column.NewBuilder(f.ft, 1))
-		if i < len(tg.fields) {
-			ev.fields = append(ev.fields, planner.Field{Name: f.Name, OrigName: f.Name, Table: tg.table.Name,
-				OrigTable: tg.table.Name, DB: tg.table.DB, Type: f.ft})
-		} else {
+		name := f.Name
+		if i >= len(tg.fields) {
+			name = "VALUES(" + name + ")" // not to be found by the column's own name
 			ev.values[f.Name] = i
 		}
+		ev.fields = append(ev.fields, planner.Field{Name: name, OrigName: f.Name, Table: tg.table.Name,
+			OrigTable: tg.table.Name, DB: tg.table.DB, Type: f.ft})
 	}
 	return ev
 }

@@ -144,6 +144,7 @@ func (w *world) env(ctx context.Context) *Env {
 	w.warnings = &expr.Warnings{}
 	e := &expr.Context{Location: w.zone, Warnings: w.warnings, SQLMode: expr.ModeNoZeroDate | expr.ModeNoZeroInDate}
 	env := &Env{Plan: &planner.Context{Schema: w, DB: "test", Vars: w, Expr: e}, Txn: txn, IDs: w, Strict: w.strict}
+	env.Runtime = memRuntime{env}
 	env.Flush = func(ctx context.Context) error {
 		w.commit(ctx, env.Txn)
 		env.Txn, err = w.client.Begin(ctx)
