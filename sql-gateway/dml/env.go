@@ -77,6 +77,14 @@ func (env *Env) timeMode() value.TimeMode {
 	}
 }
 
+// relax makes what expressions lose on conversion a warning, for statements with IGNORE.
+func (env *Env) relax() {
+	plan, e := *env.Plan, *env.Plan.Expr
+	e.Flags |= expr.FlagTruncateAsWarning | expr.FlagOverflowAsWarning | expr.FlagDivideByZeroAsWarning
+	plan.Expr = &e
+	env.Plan = &plan
+}
+
 // warnings is the number of warnings so far.
 func (env *Env) warnings() uint64 {
 	if w := env.Plan.Expr.Warnings; w != nil {

@@ -165,6 +165,9 @@ func (in *inserter) writeRow(ctx context.Context, known *lookup, e *encoded, r [
 
 // Insert runs INSERT and REPLACE in all their forms.
 func Insert(ctx context.Context, env *Env, stmt *ast.InsertStmt) (*Result, error) {
+	if stmt.IgnoreErr {
+		env.relax()
+	}
 	tg, err := insertTarget(env, stmt)
 	if err != nil {
 		return nil, err

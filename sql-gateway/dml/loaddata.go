@@ -29,7 +29,6 @@ type loader struct {
 	into    []loadColumn // by field
 	assign  []*ast.Assignment
 	vars    *loadVars
-	strict  bool
 	pending uint64 // rows since the last flush
 }
 
@@ -86,12 +85,16 @@ func newLoader(env *Env, stmt *ast.LoadDataStmt, r io.Reader) (*loader, error) {
 		return nil, err
 	}
 	dup := loadHandling(stmt)
-	l := &loader{scan: newLoadScanner(r, format), assign: stmt.ColumnAssignments, strict: env.Strict && dup != dupIgnore && stmt.FileLocRef != ast.FileLocClient}
+	lenient := dup == dupIgnore || stmt.FileLocRef == ast.FileLocClient
+	if lenient {
+		env.relax()
+	}
+	l := &loader{scan: newLoadScanner(r, format), assign: stmt.ColumnAssignments}
 	columns, err := l.columns(tg, stmt.ColumnsAndUserVars)
 	if err != nil {
 		return nil, err
 	}
-	maker, err := newRowMaker(tg, newConverter(env, l.strict), columns)
+	maker, err := newRowMaker(tg, newConverter(env, env.Strict && !lenient), columns)
 	if err != nil {
 		return nil, err
 	}

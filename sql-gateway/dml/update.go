@@ -84,6 +84,9 @@ type assignment struct {
 
 // Update runs UPDATE.
 func Update(ctx context.Context, env *Env, stmt *ast.UpdateStmt) (*Result, error) {
+	if stmt.IgnoreErr {
+		env.relax()
+	}
 	plan, err := planner.PlanUpdate(env.Plan, stmt)
 	if err != nil {
 		return nil, err
