@@ -76,16 +76,10 @@ func (a *aggregation) addFunc(f *tipb.Expr, exprs *exprSet, env *Env) error {
 	if fn.partial && f.HasDistinct {
 		return &expr.UnsupportedError{What: "aggregate " + f.Tp.String() + " DISTINCT in parts"}
 	}
-	var types []*tipb.FieldType
-	for _, arg := range f.Children {
-		at, err := exprs.add(arg, true)
-		if err != nil {
-			return err
-		}
-		fn.args = append(fn.args, at)
-		types = append(types, exprs.list[at].Type())
+	types, err := fn.addArgs(f, exprs)
+	if err != nil {
+		return err
 	}
-	var err error
 	if fn.Accumulator, err = agg.New(f, types, env.Expr); err != nil {
 		return err
 	}
@@ -98,6 +92,37 @@ func (a *aggregation) addFunc(f *tipb.Expr, exprs *exprSet, env *Env) error {
 	partial, err := agg.PartialTypes(f)
 	a.fields = append(a.fields, partial...)
 	return err
+}
+
+// addArgs adds the arguments of f to what is evaluated and returns their types.
+func (fn *aggFunc) addArgs(f *tipb.Expr, exprs *exprSet) ([]*tipb.FieldType, error) {
+	var types []*tipb.FieldType
+	for _, arg := range f.Children {
+		if countsRows(f) {
+			types = append(types, arg.FieldType)
+			continue
+		}
+		at, err := exprs.add(arg, true)
+		if err != nil {
+			return nil, err
+		}
+		fn.args = append(fn.args, at)
+		types = append(types, exprs.list[at].Type())
+	}
+	return types, nil
+}
+
+// countsRows tells COUNT of constants that are not NULL, like COUNT(*): its arguments need not be looked at.
+func countsRows(f *tipb.Expr) bool {
+	if f.Tp != tipb.ExprType_Count || f.HasDistinct || agg.Merges(f) {
+		return false
+	}
+	for _, arg := range f.Children {
+		if arg.Tp != tipb.ExprType_Int64 && arg.Tp != tipb.ExprType_Uint64 {
+			return false
+		}
+	}
+	return true
 }
 
 // exprSet compiles expressions, equal ones once.

@@ -168,6 +168,9 @@ func (j *hashJoin) Next(ctx context.Context) (Batch, error) {
 		}
 	}
 	for !j.done {
+		if err := ctx.Err(); err != nil { // candidates without a pair can go on for long
+			return Batch{}, err
+		}
 		if !j.probe.active {
 			if err := j.nextProbe(ctx); err != nil {
 				return Batch{}, err

@@ -200,3 +200,15 @@ func BenchmarkAppendChunk(b *testing.B) {
 		})
 	}
 }
+
+// The short way for 64 bits writes the cells of the long one.
+func TestSmallDecimals(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		coef := rapid.OneOf(rapid.Int64(), rapid.Int64Range(-2000, 2000)).Draw(t, "coef")
+		scale := rapid.IntRange(0, maxSmallScale).Draw(t, "scale")
+		want, got := make([]byte, decimalSize), make([]byte, decimalSize)
+		require.True(t, putDecimal(want, decimal256.FromI64(coef), scale))
+		putSmallDecimal(got, coef, scale)
+		require.Equal(t, want, got)
+	})
+}

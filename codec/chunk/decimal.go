@@ -6,6 +6,7 @@ import (
 	"math/bits"
 
 	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/decimal256"
 
 	"github.com/scree-db/scree/codec/column"
@@ -30,10 +31,15 @@ var pow10 = [...]uint64{1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000
 func appendDecimals(dst []byte, a arrow.Array, b column.Batch, scale int) ([]byte, error) {
 	valid := column.NullBits(a)
 	var zero [decimalSize]byte
+	small, _ := a.(*array.Int64)
 	for i := range b.Len() {
 		r := b.Row(i)
 		dst = append(dst, zero[:]...)
 		if !column.IsValid(valid, r) {
+			continue
+		}
+		if small != nil && scale <= maxSmallScale {
+			putSmallDecimal(dst[len(dst)-decimalSize:], small.Value(r), scale)
 			continue
 		}
 		if !putDecimal(dst[len(dst)-decimalSize:], column.CoefAt(a, r), scale) {
@@ -41,6 +47,38 @@ func appendDecimals(dst []byte, a arrow.Array, b column.Batch, scale int) ([]byt
 		}
 	}
 	return dst, nil
+}
+
+// maxSmallScale is the scale up to which the fraction is one word.
+const maxSmallScale = wordDigits
+
+// putSmallDecimal is putDecimal for 64 bits.
+func putSmallDecimal(cell []byte, coef int64, scale int) {
+	mag := uint64(coef)
+	if coef < 0 {
+		mag, cell[3] = -mag, 1
+	}
+	integer, frac := mag/pow10[scale], mag%pow10[scale]
+	var words [3]uint32 // of the integer part, from the least significant
+	n := 0
+	for ; integer > 0; integer /= wordBase {
+		words[n] = uint32(integer % wordBase)
+		n++
+	}
+	intDigits, at := 0, 4
+	if n > 0 {
+		intDigits = (n-1)*wordDigits + digitCount(words[n-1])
+	} else if scale == 0 {
+		intDigits = 1
+	}
+	for ; n > 0; n-- {
+		binary.LittleEndian.PutUint32(cell[at:], words[n-1])
+		at += 4
+	}
+	if scale > 0 {
+		binary.LittleEndian.PutUint32(cell[at:], uint32(frac*pow10[wordDigits-scale]))
+	}
+	cell[0], cell[1], cell[2] = byte(intDigits), byte(scale), byte(scale)
 }
 
 // putDecimal fills a zeroed cell; ok is false if the number has too many digits for it.
