@@ -103,6 +103,7 @@ func (r *run) dmlEnv() (*dml.Env, error) {
 	}
 	env := &dml.Env{
 		Plan: r.planContext(), Runtime: r, Txn: txn.kv, IDs: r.s.srv.catalog, Strict: r.s.mode.HasStrictMode(),
+		CheckNow: r.s.inTransaction(),
 	}
 	if !r.s.inTransaction() {
 		env.Flush = func(ctx context.Context) error {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/pingcap/tidb/pkg/parser/ast"
 
-	"github.com/scree-db/scree/executor"
 	"github.com/scree-db/scree/sql-gateway/infoschema"
 	"github.com/scree-db/scree/sql-gateway/planner"
 	"github.com/scree-db/scree/sql-gateway/wire"
@@ -95,8 +94,8 @@ func (r *run) measure(q *planner.Query, stmt ast.StmtNode) (*planner.RunStats, e
 	if isChange(stmt) {
 		return nil, errNotSupported("EXPLAIN ANALYZE of a data change")
 	}
-	r.env.Stats = executor.NewStats(time.Now)
-	op, err := q.Open(r.ctx, r)
+	stats := planner.NewRunStats(time.Now)
+	op, err := q.Analyze(r.ctx, r, stats)
 	if err != nil {
 		return nil, err
 	}
@@ -106,5 +105,5 @@ func (r *run) measure(q *planner.Query, stmt ast.StmtNode) (*planner.RunStats, e
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}
-	return &planner.RunStats{}, errors.Join(err, op.Close())
+	return stats, errors.Join(err, op.Close())
 }

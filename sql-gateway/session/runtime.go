@@ -2,7 +2,9 @@ package session
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/pingcap/tipb/go-tipb"
@@ -30,7 +32,43 @@ func (r *run) Read(ctx context.Context, req *planner.ReadRequest) (executor.Oper
 			return r.readHere(ctx, txn.kv, req)
 		}
 	}
-	return distsql.Select(ctx, r.s.srv.client, r.request(txn.kv, req))
+	dreq := r.request(txn.kv, req)
+	if req.Stats == nil {
+		return distsql.Select(ctx, r.s.srv.client, dreq)
+	}
+	dreq.Stats = new(distsql.Stats)
+	op, err := distsql.Select(ctx, r.s.srv.client, dreq)
+	if err != nil {
+		return nil, err
+	}
+	return &measured{op, dreq.Stats, req.Stats}, nil
+}
+
+// measured hands the statistics of a request to EXPLAIN ANALYZE when the request is over.
+type measured struct {
+	executor.Operator
+	from *distsql.Stats
+	to   *planner.ReaderStats
+}
+
+func (m *measured) Close() error {
+	err := m.Operator.Close()
+	m.to.Tasks += m.from.Tasks
+	for i, e := range m.from.Executors {
+		if i == len(m.to.Executors) {
+			m.to.Executors = append(m.to.Executors, executor.Summary{})
+		}
+		sum := &m.to.Executors[i]
+		sum.Rows += e.Rows
+		sum.Batches += e.Batches
+		sum.Time += e.Time
+		sum.MemoryMax = max(sum.MemoryMax, e.MemoryMax)
+	}
+	if n := m.from.Tasks; n > 0 {
+		m.to.Detail = fmt.Sprintf("max: %s, min: %s, avg: %s, tot_proc_keys: %d, tot_keys: %d", m.from.TaskMax, m.from.TaskMin,
+			m.from.TaskTotal/time.Duration(n), m.from.ProcessedKeys, m.from.TotalKeys)
+	}
+	return err
 }
 
 func (r *run) request(txn *kvclient.Txn, req *planner.ReadRequest) *distsql.Request {

@@ -264,7 +264,7 @@ func parseOffset(name string) (*time.Location, error) {
 	if !ok || herr != nil || merr != nil || h < 0 || m < 0 || m > 59 || total < minOffset || total > maxOffset {
 		return nil, sqlError(mysql.ErrUnknownTimeZone, "Unknown or incorrect time zone: '%s'", name)
 	}
-	return time.FixedZone(name, total*60), nil
+	return time.FixedZone("", total*60), nil // without a name, plans carry the offset
 }
 
 // sysVar reads a system variable; ok is false for an unknown one.

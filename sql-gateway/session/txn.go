@@ -2,10 +2,13 @@ package session
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/pingcap/tidb/pkg/parser/mysql"
 
+	"github.com/scree-db/scree/codec/tablekey"
+	"github.com/scree-db/scree/sql-gateway/dml"
 	"github.com/scree-db/scree/sql-gateway/kvclient"
 )
 
@@ -50,10 +53,31 @@ func (s *Session) commit(ctx context.Context) error {
 		return nil
 	}
 	if err := txn.kv.Commit(ctx); err != nil {
-		return err
+		return s.commitError(ctx, txn.kv, err)
 	}
 	s.srv.catalog.AddRows(txn.rows)
 	return nil
+}
+
+// commitError names the row of a duplicate key, which stores know by its bytes alone.
+func (s *Session) commitError(ctx context.Context, txn *kvclient.Txn, err error) error {
+	var exists *kvclient.KeyExistsError
+	if !errors.As(err, &exists) {
+		return err
+	}
+	key, derr := tablekey.Decode(exists.Key)
+	if derr != nil {
+		return err
+	}
+	t := s.srv.catalog.Current().ByID(key.TableID)
+	if t == nil {
+		return err
+	}
+	val, gerr := txn.Get(ctx, exists.Key)
+	if gerr != nil {
+		val = nil // the message shows the key's bytes then
+	}
+	return dml.DuplicateError(t, exists.Key, val)
 }
 
 func (s *Session) rollback() {
@@ -71,7 +95,7 @@ func (s *Session) renew(ctx context.Context) (*kvclient.Txn, error) {
 	old := s.txn
 	if old != nil && old.kv.Len() > 0 {
 		if err := old.kv.Commit(ctx); err != nil {
-			return nil, err
+			return nil, s.commitError(ctx, old.kv, err)
 		}
 		s.srv.catalog.AddRows(old.rows)
 	}

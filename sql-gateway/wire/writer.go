@@ -177,7 +177,10 @@ func (c *Conn) appendOK(header byte, ok OK, status uint16) {
 	b = appendLenencInt(b, ok.LastInsertID)
 	b = binary.LittleEndian.AppendUint16(b, status)
 	b = binary.LittleEndian.AppendUint16(b, ok.Warnings)
-	c.io.out = append(b, ok.Info...)
+	if ok.Info != "" {
+		b = appendLenencString(b, ok.Info) // to the end of the packet by the book; servers send the length, and C clients read it
+	}
+	c.io.out = b
 }
 
 // sendEOF ends a list of columns or rows. Clients with CLIENT_DEPRECATE_EOF get an OK packet in its place.
