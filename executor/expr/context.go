@@ -43,6 +43,8 @@ type Context struct {
 	Warnings              *Warnings
 	// Now is the statement's time for functions that need one (nil on a store: the planner sends constants).
 	Now func() time.Time
+	// Random gives random words for RAND, UUID and RANDOM_BYTES; nil where there is no source of them.
+	Random func() uint64
 }
 
 // Warnings collects the warnings of a statement up to a limit.

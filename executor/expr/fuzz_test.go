@@ -50,7 +50,7 @@ func evalAnything(t testing.TB, e *tipb.Expr) {
 		b.Cols = append(b.Cols, buildColumn(t, input[k], []string{fuzzCells[k], "NULL", fuzzCells[k]}))
 	}
 	ctx := &Context{Flags: FlagIgnoreTruncate | FlagOverflowAsWarning, Warnings: &Warnings{}, MaxAllowedPacket: 1 << 16,
-		Now: func() time.Time { return time.Unix(1e9, 0) }}
+		Now: func() time.Time { return time.Unix(1e9, 0) }, Random: func() uint64 { return 42 }}
 	x, err := Compile(e, input, ctx)
 	if err != nil {
 		return

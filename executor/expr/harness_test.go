@@ -122,12 +122,7 @@ func appendCell(b *column.Builder, text string) error {
 		b.AppendInt64(int64(d))
 		return err
 	case etVector:
-		v, err := EvalConst(call(tipb.ScalarFuncSig_VecFromTextSig, b.Type,
-			&tipb.Expr{Tp: tipb.ExprType_String, Val: []byte(text)}), nil)
-		if err == nil {
-			b.AppendFrom(v, 0)
-		}
-		return err
+		return appendVector(b, text)
 	case etJSON:
 		j, err := value.ParseJSON([]byte(text))
 		b.AppendBytes(j)
@@ -146,6 +141,15 @@ func appendCell(b *column.Builder, text string) error {
 		b.AppendBytes([]byte(text))
 		return nil
 	}
+}
+
+func appendVector(b *column.Builder, text string) error {
+	v, err := EvalConst(call(tipb.ScalarFuncSig_VecFromTextSig, b.Type,
+		&tipb.Expr{Tp: tipb.ExprType_String, Val: []byte(text)}), nil)
+	if err == nil {
+		b.AppendFrom(v, 0)
+	}
+	return err
 }
 
 func appendDecimal(b *column.Builder, text string) error {
@@ -237,6 +241,7 @@ type functionCase struct {
 	ret  *tipb.FieldType
 	rows [][]string
 	ctx  Context
+	base []arrow.Array // the rows as columns
 }
 
 func (c *functionCase) expr() *tipb.Expr {
@@ -257,15 +262,22 @@ func (c *functionCase) compile() (Expr, *Warnings, error) {
 
 // batch makes columns whose row r has the arguments of rows[pick[r]]; -1 picks only NULLs.
 func (c *functionCase) batch(t testing.TB, pick []int) column.Batch {
-	b := column.Batch{Rows: len(pick)}
-	for k, ft := range c.args {
-		cells := make([]string, len(pick))
-		for r, p := range pick {
-			if cells[r] = "NULL"; p >= 0 {
-				cells[r] = c.rows[p][k]
+	if c.base == nil {
+		for k, ft := range c.args {
+			cells := make([]string, len(c.rows))
+			for r := range cells {
+				cells[r] = c.rows[r][k]
 			}
+			c.base = append(c.base, buildColumn(t, ft, cells))
 		}
-		b.Cols = append(b.Cols, buildColumn(t, ft, cells))
+	}
+	rows := make([]int32, len(pick))
+	for r, p := range pick {
+		rows[r] = int32(p)
+	}
+	b := column.Batch{Rows: len(pick)}
+	for _, a := range c.base {
+		b.Cols = append(b.Cols, column.Gather(a, rows))
 	}
 	return b
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/pingcap/tipb/go-tipb"
 )
 
-// miscFunctions has ANY_VALUE and the functions of network addresses and UUIDs.
+// miscFunctions has ANY_VALUE and the functions of network addresses.
 func miscFunctions() functions {
 	out := functions{
 		tipb.ScalarFuncSig_InetAton:     {spec: "s:i", row: inetAtonRow},
@@ -20,7 +20,6 @@ func miscFunctions() functions {
 		tipb.ScalarFuncSig_IsIPv6:       {spec: "s:i", nulls: true, row: testRow(isIPv6)},
 		tipb.ScalarFuncSig_IsIPv4Compat: {spec: "s:i", nulls: true, row: testRow(isIPv4Compat)},
 		tipb.ScalarFuncSig_IsIPv4Mapped: {spec: "s:i", nulls: true, row: testRow(isIPv4Mapped)},
-		tipb.ScalarFuncSig_IsUUID:       {spec: "s:i", row: testRow(isUUID)},
 	}
 	for letter, sig := range map[string]tipb.ScalarFuncSig{
 		"i": tipb.ScalarFuncSig_IntAnyValue, "r": tipb.ScalarFuncSig_RealAnyValue, "d": tipb.ScalarFuncSig_DecimalAnyValue,
@@ -119,26 +118,4 @@ func isIPv4Compat(s []byte) bool {
 
 func isIPv4Mapped(s []byte) bool {
 	return len(s) == 16 && bytes.Count(s[:10], []byte{0}) == 10 && s[10] == 0xff && s[11] == 0xff
-}
-
-// isUUID accepts 32 hexadecimal digits, with the usual dashes or without, in braces or not.
-func isUUID(s []byte) bool {
-	if len(s) == 38 && s[0] == '{' && s[37] == '}' {
-		s = s[1:37]
-	}
-	if len(s) != 32 && len(s) != 36 {
-		return false
-	}
-	for k, c := range s {
-		if dash := k == 8 || k == 13 || k == 18 || k == 23; len(s) == 36 && dash {
-			if c != '-' {
-				return false
-			}
-			continue
-		}
-		if !isDigit(c) && (c|0x20 < 'a' || c|0x20 > 'f') {
-			return false
-		}
-	}
-	return true
 }

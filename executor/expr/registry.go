@@ -34,7 +34,7 @@ var registry = sync.OnceValue(func() map[tipb.ScalarFuncSig]*function {
 		castFromNumbers(), castFromStrings(), castFromTimes(),
 		stringFunctions(), searchFunctions(), likeFunctions(), timeFunctions(),
 		dateAddFunctions(), timeAddFunctions(), timeMakers(), mathFunctions(), extremeFunctions(), miscFunctions(),
-		cryptoFunctions(), castJSON(), jsonFunctions(), jsonChangers(), regexpFunctions(), reportFunctions(), jsonReports(), vectorFunctions(),
+		cryptoFunctions(), castJSON(), jsonFunctions(), jsonChangers(), regexpFunctions(), reportFunctions(), jsonReports(), vectorFunctions(), randomFunctions(),
 	} {
 		maps.Copy(all, family)
 	}

@@ -18,7 +18,6 @@ func reportFunctions() functions {
 		tipb.ScalarFuncSig_ExportSet4Arg:  {spec: "isss:s", row: exportSetRow},
 		tipb.ScalarFuncSig_ExportSet5Arg:  {spec: "isssi:s", row: exportSetRow},
 		tipb.ScalarFuncSig_OctString:      {spec: "s:s", row: octStringRow},
-		tipb.ScalarFuncSig_UUIDVersion:    {spec: "s:i", row: uuidVersionRow},
 		tipb.ScalarFuncSig_JsonPrettySig:  {spec: "j:s", row: jsonPrettyRow},
 		tipb.ScalarFuncSig_JsonSearchSig:  {spec: "jss?ss:j", nulls: true, bind: bindJSONSearch},
 		tipb.ScalarFuncSig_GetFormat:      {spec: "ss:s", row: getFormatRow},
@@ -122,17 +121,6 @@ func octStringRow(f *frame, i int) error {
 	f.out.data = strconv.AppendUint(f.out.data, convRead(s, 10, false), 8)
 	f.out.end(i)
 	return nil
-}
-
-func uuidVersionRow(f *frame, i int) error {
-	s := f.a[0].str(i)
-	if !isUUID(s) {
-		return value.Errorf(1411, "Incorrect string value: '%s' for function uuid_version", s)
-	}
-	digits := bytes.ReplaceAll(bytes.Trim(s, "{}"), []byte{'-'}, nil)
-	n, err := strconv.ParseUint(string(digits[12:13]), 16, 8)
-	f.out.i64[i] = int64(n)
-	return err
 }
 
 // getFormatRow is GET_FORMAT(type, country).

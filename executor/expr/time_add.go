@@ -244,6 +244,8 @@ func timeAddFunctions() functions {
 		addNamed(out, name+"DatetimeAndString", function{spec: "ts:t", row: addTimeRow(sign)})
 		addNamed(out, name+"DurationAndDuration", function{spec: "uu:u", row: addDurationRow(sign)})
 		addNamed(out, name+"DurationAndString", function{spec: "us:u", row: addDurationRow(sign)})
+		addNamed(out, name+"DateAndDuration", function{spec: "uu:s", row: addDurationTextRow(sign)})
+		addNamed(out, name+"DateAndString", function{spec: "us:s", row: addDurationTextRow(sign)})
 		addNamed(out, name+"StringAndDuration", function{spec: "su:s", row: addTextRow(sign)})
 		addNamed(out, name+"StringAndString", function{spec: "ss:s", row: addTextRow(sign)})
 	}
@@ -299,6 +301,24 @@ func addDurationRow(sign value.Duration) rowFn {
 	}
 }
 
+// addDurationTextRow gives the sum as text: what a DATE taken as a time of day adds up to.
+func addDurationTextRow(sign value.Duration) rowFn {
+	return func(f *frame, i int) error {
+		d, bad := f.durationArg(1, i)
+		if bad != nil {
+			return f.nullTime(i, bad)
+		}
+		return f.putDurText(i, f.a[0].dur(i)+sign*d)
+	}
+}
+
+func (f *frame) putDurText(i int, d value.Duration) error {
+	d, _ = d.Clamp()
+	f.out.data = d.Append(f.out.data, textFsp(int(d/1000%1e6)))
+	f.out.end(i)
+	return nil
+}
+
 // putClampedDur stores a sum, clamped to TIME's bounds with a warning.
 func (f *frame) putClampedDur(i int, d value.Duration) error {
 	if clamped, ok := d.Clamp(); !ok {
@@ -335,10 +355,7 @@ func addTextRow(sign value.Duration) rowFn {
 		if err != nil && base == 0 {
 			return f.nullTime(i, truncatedWrong("time", text))
 		}
-		sum, _ := (base + sign*d).Clamp()
-		f.out.data = sum.Append(f.out.data, textFsp(int(sum/1000%1e6)))
-		f.out.end(i)
-		return nil
+		return f.putDurText(i, base+sign*d)
 	}
 }
 
