@@ -143,7 +143,12 @@ func BenchmarkLoadLineitem(b *testing.B) {
 }
 
 func BenchmarkInsertLineitem(b *testing.B) {
-	const rows = 1000
+	for _, rows := range []int{1, 1000} {
+		b.Run(fmt.Sprint(rows), func(b *testing.B) { benchmarkInsert(b, rows) })
+	}
+}
+
+func benchmarkInsert(b *testing.B, rows int) {
 	w := newWorld(b)
 	w.create(lineitem)
 	list := strings.TrimSuffix(strings.ReplaceAll(lineitems(",", "'", rows), "\n", "),("), ",(")

@@ -98,7 +98,7 @@ func newLoader(env *Env, stmt *ast.LoadDataStmt, r io.Reader) (*loader, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.inserter = newInserter(env, tg, maker, dup)
+	l.inserter = newInserter(env, tg, maker, dup, 0)
 	return l, nil
 }
 

@@ -80,7 +80,11 @@ func (tg *target) generate(ctx context.Context, rows [][]datum.Datum) (uint64, e
 	}
 	f := tg.fields[tg.autoInc]
 	last := first + n - 1
-	if f.isNumber() && column.KindOf(f.ft) != column.Float64 && (column.IsUnsigned(f.ft) && last > f.uhi || !column.IsUnsigned(f.ft) && last > uint64(f.hi)) {
+	most := uint64(f.hi)
+	if column.IsUnsigned(f.ft) {
+		most = f.uhi
+	}
+	if column.KindOf(f.ft) != column.Float64 && last > most {
 		return 0, errorf(mysql.ErrAutoincReadFailed)
 	}
 	for i, r := range rows {

@@ -161,15 +161,19 @@ func (tg *target) stored(f *field, d datum.Datum) (datum.Datum, error) {
 	return datum.NewTime(utc), err
 }
 
-// arena hands out memory for keys and values that a transaction keeps: many small ones in one allocation.
+// arena hands out memory for keys and values that a transaction keeps: many small ones in one allocation. Blocks grow, so that
+// the statement of one row does not pay for those of thousands.
 type arena struct{ block []byte }
 
-const arenaBlock = 256 << 10
+const (
+	arenaFirst = 1 << 10
+	arenaMost  = 256 << 10
+)
 
-// keep moves what was appended to the scratch slice that take returned into the arena.
+// take returns an empty slice to append to, with some room. Its result goes to keep before the next take.
 func (a *arena) take() []byte {
-	if cap(a.block)-len(a.block) < arenaBlock/64 {
-		a.block = make([]byte, 0, arenaBlock)
+	if room := cap(a.block) - len(a.block); room < cap(a.block)/16 || room == 0 {
+		a.block = make([]byte, 0, min(max(4*cap(a.block), arenaFirst), arenaMost))
 	}
 	return a.block[len(a.block):len(a.block)]
 }

@@ -134,7 +134,8 @@ func newUpdater(env *Env, t *planner.DMLTable, src *source, res *Result, ignore,
 	if err != nil {
 		return nil, err
 	}
-	u := &updater{tableRows: rows, res: res, conv: newConverter(env, env.Strict && !ignore), ignore: ignore, touched: make([]bool, len(rows.tg.fields))}
+	u := &updater{tableRows: rows, res: res, conv: newConverter(env, env.Strict && !ignore), ignore: ignore}
+	u.touched = make([]bool, len(rows.tg.fields))
 	for _, a := range t.Assign {
 		as := assignment{column: a.Column, build: column.NewBuilder(rows.tg.fields[a.Column].ft, 0)}
 		if !a.Default {
