@@ -299,3 +299,11 @@ func (c *Client) group(ctx context.Context, bo *Backoff, keys [][]byte) ([]batch
 	}
 	return out, nil
 }
+
+// Do runs one request of the caller's own against key's region: for tools and tests that speak to stores themselves. f
+// returns the response's region error, on which it is called again.
+func (c *Client) Do(ctx context.Context, key []byte, f func(Store, *kvrpcpb.Context) (*errorpb.Error, error)) error {
+	return c.send(ctx, newBackoff(&c.opts, c.opts.WriteBudget), key, func(st Store, r *Region) (*errorpb.Error, error) {
+		return f(st, r.Context())
+	})
+}

@@ -1,0 +1,102 @@
+sql
+CREATE TABLE n (id INT PRIMARY KEY, t TINYINT, s SMALLINT UNSIGNED, m MEDIUMINT, b BIGINT UNSIGNED, d DECIMAL(10,3), f FLOAT, g DOUBLE);
+INSERT INTO n VALUES (1, -128, 65535, 8388607, 18446744073709551615, 1234567.891, 1.5, 2.25), (2, NULL, NULL, NULL, NULL, NULL, NULL, NULL), (3, 0, 0, 0, 0, -0.0005, 0, -12345.5);
+SELECT * FROM n ORDER BY id;
+SELECT id, d + 1, d * 2, d / 3, -d FROM n ORDER BY id;
+SELECT SUM(t), AVG(d), MIN(b), MAX(b), COUNT(*), COUNT(t) FROM n;
+----
+OK, 0 rows affected
+OK, 3 rows affected
+1	-128	65535	8388607	18446744073709551615	1234567.891	1.5	2.25
+2	\N	\N	\N	\N	\N	\N	\N
+3	0	0	0	0	-0.001	0	-12345.5
+1	1234568.891	2469135.782	411522.6303333	-1234567.891
+2	\N	\N	\N	\N
+3	0.999	-0.002	-0.0003333	0.001
+-128	617283.9450000	0	18446744073709551615	3	2
+
+sql
+INSERT INTO n (id, t) VALUES (4, 128);
+INSERT INTO n (id, s) VALUES (4, -1);
+INSERT INTO n (id, d) VALUES (4, 12345678);
+INSERT INTO n (id, t) VALUES (4, 'abc');
+INSERT INTO n (id) VALUES (1);
+INSERT INTO n (id) VALUES (NULL);
+INSERT INTO n (nosuch) VALUES (1);
+SELECT COUNT(*) FROM n;
+----
+ERROR 1264
+ERROR 1264
+ERROR 1264
+ERROR 1366
+ERROR 1062
+ERROR 1048
+ERROR 1054
+3
+
+sql
+CREATE TABLE c (id INT PRIMARY KEY AUTO_INCREMENT, ch CHAR(5), vc VARCHAR(5) NOT NULL DEFAULT 'dflt', tx TEXT, bi BINARY(3), vb VARBINARY(4), bl BLOB);
+INSERT INTO c (ch, vc, tx, bi, vb, bl) VALUES ('ab  ', 'cd  ', 'long text', 'x', 'yz', 'blob');
+INSERT INTO c (ch) VALUES ('zzz');
+SELECT id, CONCAT('[', ch, ']'), CONCAT('[', vc, ']'), tx, HEX(bi), HEX(vb), bl FROM c ORDER BY id;
+INSERT INTO c (ch) VALUES ('toolong');
+INSERT INTO c (vc) VALUES (NULL);
+SELECT LENGTH(ch), CHAR_LENGTH(vc) FROM c ORDER BY id;
+----
+OK, 0 rows affected
+OK, 1 rows affected
+OK, 1 rows affected
+1	[ab]	[cd  ]	long text	780000	797A	blob
+2	[zzz]	[dflt]	\N	\N	\N	\N
+ERROR 1406
+ERROR 1048
+2	4
+3	4
+
+sql
+CREATE TABLE dt (id INT PRIMARY KEY, d DATE, dt DATETIME(3), ts TIMESTAMP NULL, t TIME(2), y YEAR);
+INSERT INTO dt VALUES (1, '2024-02-29', '2024-02-29 12:34:56.7891', '2024-02-29 01:02:03', '-12:34:56.78', 2024), (2, NULL, NULL, NULL, NULL, NULL);
+SELECT * FROM dt ORDER BY id;
+SELECT YEAR(d), MONTH(d), DAY(d), DATE_ADD(d, INTERVAL 1 YEAR), DATE_SUB(dt, INTERVAL 90 SECOND) FROM dt WHERE id = 1;
+INSERT INTO dt (id, d) VALUES (3, '2023-02-29');
+INSERT INTO dt (id, d) VALUES (3, '0000-00-00');
+SELECT COUNT(*) FROM dt WHERE d > '2024-01-01';
+SELECT id FROM dt WHERE ts < '2024-03-01' AND dt >= '2024-02-29 12:34:56.789';
+----
+OK, 0 rows affected
+OK, 2 rows affected
+1	2024-02-29	2024-02-29 12:34:56.789	2024-02-29 01:02:03	-12:34:56.78	2024
+2	\N	\N	\N	\N	\N
+2024	2	29	2025-02-28	2024-02-29 12:33:26.789
+ERROR 1292
+ERROR 1292
+1
+1
+
+sql
+CREATE TABLE es (id INT PRIMARY KEY, e ENUM('small','medium','large'), s SET('a','b','c'), b BIT(10));
+INSERT INTO es VALUES (1, 'medium', 'a,c', 5), (2, 'small', '', 1023), (3, NULL, NULL, NULL);
+SELECT id, e, e+0, s, s+0, b+0 FROM es ORDER BY e;
+SELECT id FROM es WHERE e = 'medium';
+SELECT id FROM es WHERE s = 'a,c';
+INSERT INTO es VALUES (4, 'huge', NULL, NULL);
+----
+OK, 0 rows affected
+OK, 3 rows affected
+3	\N	\N	\N	\N	\N
+2	small	1		0	1023
+1	medium	2	a,c	5	5
+1
+1
+ERROR 1265
+
+sql
+SET time_zone = '+05:00';
+SELECT ts FROM dt WHERE id = 1;
+SELECT id FROM dt WHERE ts = '2024-02-29 06:02:03';
+SET time_zone = '+00:00';
+----
+OK, 0 rows affected
+2024-02-29 06:02:03
+1
+OK, 0 rows affected

@@ -1,0 +1,79 @@
+// Package testcluster starts whole clusters with a MySQL gateway in the test's process, on free loopback ports.
+package testcluster
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"testing"
+
+	_ "github.com/go-sql-driver/mysql" // the client of all tests that speak MySQL
+	"github.com/stretchr/testify/require"
+
+	"github.com/scree-db/scree/raftstore"
+	"github.com/scree-db/scree/server/node"
+	"github.com/scree-db/scree/sql-gateway/kvclient"
+	"github.com/scree-db/scree/sql-gateway/session"
+)
+
+// Options describe a cluster; the zero value is one store in a directory that ends with the test.
+type Options struct {
+	Dir    string
+	Stores int
+	Raft   raftstore.Config
+}
+
+// Cluster is a running cluster.
+type Cluster struct {
+	t       testing.TB
+	Nodes   *node.Cluster
+	Client  *kvclient.Client
+	Gateway *session.Server
+	DB      *sql.DB
+	served  chan error
+}
+
+// Start starts a cluster, which ends with the test if nobody calls Stop before.
+func Start(t testing.TB, o Options) *Cluster {
+	t.Helper()
+	if o.Dir == "" {
+		o.Dir = t.TempDir()
+	}
+	ctx := context.Background()
+	nodes, err := node.StartCluster(ctx, node.ClusterOptions{Dir: o.Dir, Stores: max(1, o.Stores), Raft: o.Raft})
+	require.NoError(t, err)
+	require.NoError(t, nodes.WaitReady(ctx))
+	c := &Cluster{t: t, Nodes: nodes, Client: kvclient.New(nodes.Placement(), nodes.Dialer(), kvclient.Options{}), served: make(chan error, 1)}
+	c.Gateway, err = session.NewServer(session.Config{Addr: "127.0.0.1:0", Client: c.Client, Version: "test"})
+	require.NoError(t, err)
+	go func() { c.served <- c.Gateway.Serve(ctx) }()
+	c.DB, err = sql.Open("mysql", c.DSN("test"))
+	require.NoError(t, err)
+	t.Cleanup(c.Stop)
+	return c
+}
+
+// DSN is what go-sql-driver connects with.
+func (c *Cluster) DSN(database string) string {
+	return fmt.Sprintf("root@tcp(%s)/%s?multiStatements=true", c.Gateway.Addr(), database)
+}
+
+// Stop ends the cluster in order. A second call does nothing.
+func (c *Cluster) Stop() {
+	if c.DB == nil {
+		return
+	}
+	err := errors.Join(c.DB.Close(), c.Gateway.Close(), <-c.served, c.Client.Close(), c.Nodes.Close())
+	c.DB = nil
+	require.NoError(c.t, err)
+}
+
+// Exec runs statements that must succeed.
+func (c *Cluster) Exec(statements ...string) {
+	c.t.Helper()
+	for _, s := range statements {
+		_, err := c.DB.Exec(s)
+		require.NoError(c.t, err, s)
+	}
+}

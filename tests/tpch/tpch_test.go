@@ -1,0 +1,56 @@
+// Package tpch checks the 22 queries end to end: rows loaded over MySQL, queries through pushed DAGs, answers compared
+// with those that MariaDB gave on the same rows (testdata/tpch).
+package tpch
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/scree-db/scree/raftstore"
+	"github.com/scree-db/scree/sql-gateway/tpch"
+	"github.com/scree-db/scree/tests/testcluster"
+)
+
+const scale = tpch.Scale(0.01)
+
+// TestQueries runs on one store, and on three stores with regions small enough that every large table has several.
+func TestQueries(t *testing.T) {
+	t.Run("one store", func(t *testing.T) { run(t, testcluster.Options{}) })
+	if testing.Short() {
+		return
+	}
+	t.Run("three stores, many regions", func(t *testing.T) {
+		run(t, testcluster.Options{Stores: 3, Raft: raftstore.Config{SplitBytes: 1 << 20, MaxBytes: 3 << 19}})
+	})
+}
+
+func run(t *testing.T, o testcluster.Options) {
+	ctx := context.Background()
+	c := testcluster.Start(t, o)
+	require.NoError(t, tpch.Load(ctx, c.DB, "tpch", scale, nil))
+	loaded, err := tpch.Loaded(ctx, c.DB, "tpch", scale)
+	require.NoError(t, err)
+	require.True(t, loaded)
+
+	conn, err := c.DB.Conn(ctx)
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = conn.ExecContext(ctx, "USE tpch")
+	require.NoError(t, err)
+	for _, q := range tpch.Queries() {
+		t.Run(q.Name, func(t *testing.T) {
+			want, err := os.ReadFile(filepath.Join("../../testdata/tpch/sf0.01", q.Name+".tsv"))
+			require.NoError(t, err)
+			got, err := tpch.Rows(ctx, conn, q.Text)
+			require.NoError(t, err)
+			if diff := tpch.Diff(got, strings.Split(strings.TrimSuffix(string(want), "\n"), "\n")); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
