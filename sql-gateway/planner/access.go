@@ -20,6 +20,7 @@ type accessPath struct {
 	covering bool
 	share    float64 // of the rows
 	unique   bool    // at most one row for each combination of the parts' values
+	limit    float64 // of an index join: the outer rows beyond which reading all is cheaper
 }
 
 // keyPart is one restricted key column.
@@ -259,15 +260,19 @@ func (p *accessPath) lookupFactor() float64 {
 }
 
 // lookupPath finds a key of a scan that the equalities of a join (with the scan's own conditions) fill from the front, so
-// that few rows of the other side can fetch theirs by key; nil if there is none or reading all is cheaper.
+// that few rows of the other side can fetch theirs by key; nil if there is none or reading all is surely cheaper. An index
+// join looks at its outer rows before it decides (accessPath.limit), so it is worth a try where the estimate is not far
+// beyond.
 func (b *builder) lookupPath(s *scanNode, conds []*Expr, outerRows float64) *accessPath {
-	if s.table.Virtual || outerRows > maxLookupRows {
+	if s.table.Virtual {
 		return nil
 	}
 	rows, _ := b.tableRows(s.table)
 	full := rows * b.choosePath(s, nil).share
+	if full < smallTable {
+		return nil
+	}
 	var best *accessPath
-	bestCost := full
 	for _, ix := range append([]*catalog.Index{nil}, s.table.Indexes...) {
 		if ix != nil && (ix.Clustered || !s.hints.allow(ix)) {
 			continue
@@ -276,9 +281,9 @@ func (b *builder) lookupPath(s *scanNode, conds []*Expr, outerRows float64) *acc
 		if p == nil {
 			continue
 		}
-		cost := outerRows * (lookupCost + math.Max(1, rows*p.share)) * p.lookupFactor()
-		if cost < bestCost {
-			best, bestCost = p, cost
+		p.limit = math.Min(full/((lookupCost+math.Max(1, rows*p.share))*p.lookupFactor()), maxLookupRows)
+		if outerRows <= p.limit*lookupHope && (best == nil || p.limit > best.limit) {
+			best = p
 		}
 	}
 	return best
@@ -365,4 +370,6 @@ func keyCompatible(col, val *tipb.FieldType) bool {
 const (
 	maxPoints     = 4096    // ranges of one reader
 	maxLookupRows = 1 << 18 // rows whose keys are gathered for an index join
+	smallTable    = 64      // rows that are read sooner than looked up
+	lookupHope    = 4       // how far an estimate may be beyond the limit of an index join
 )

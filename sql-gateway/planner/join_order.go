@@ -370,7 +370,7 @@ func (g *joinGroup) cheapest(l, r *joinSet) *joinSet {
 		if !ok {
 			continue
 		}
-		if path := g.b.lookupPath(scan, conds, outer.rows); path != nil {
+		if path := g.b.lookupPath(scan, conds, outer.rows); path != nil && outer.rows <= path.limit {
 			if c := outer.cost + outer.rows*lookupCost*path.lookupFactor() + outer.rows*buildCost + 2*s.rows; c < s.cost {
 				s.cost = c
 			}
@@ -426,12 +426,12 @@ func (g *joinGroup) classCondition(cl *eqClass, l, r uint64) *Expr {
 func (g *joinGroup) share(l, r *joinSet, conds []*Expr) float64 {
 	share := 1.0
 	used := map[*Expr]bool{}
-	for i, leaf := range g.leaves {
-		if (l.mask|r.mask)&(1<<i) == 0 {
-			continue
-		}
-		if n := g.b.uniqueRows(leaf, conds); n > 0 && g.bothSides(i, conds, used) {
-			share /= n
+	// A composite key says more than the single ones that share its columns.
+	for parts := len(conds); parts > 0; parts-- {
+		for i := range g.leaves {
+			if n := g.uniqueLeaf(i, parts, l.mask, r.mask); n > 0 && g.bothSides(i, conds, used) {
+				share /= n
+			}
 		}
 	}
 	first := true
@@ -457,21 +457,62 @@ func (g *joinGroup) share(l, r *joinSet, conds []*Expr) float64 {
 	return share
 }
 
-// bothSides marks the equalities that touch a leaf's columns as accounted for; false if none is left to account for.
-func (g *joinGroup) bothSides(leaf int, conds []*Expr, used map[*Expr]bool) bool {
-	var mine []*Expr
-	for _, c := range conds {
-		if info, ok := cmpOpOf(c.sig); ok && c.kind == kindFunc && info.op == cmpEQ && c.touches(g.cols[leaf]) {
-			if used[c] {
-				return false
+// uniqueLeaf is the unfiltered size of a leaf of which the classes shared by both sides, parts in number, cover a unique
+// key; 0 if they do not. Each row of the other side then meets one row of the leaf at most.
+func (g *joinGroup) uniqueLeaf(i, parts int, l, r uint64) float64 {
+	other := r
+	switch bit := uint64(1) << i; {
+	case r&bit != 0:
+		other = l
+	case l&bit == 0:
+		return 0
+	}
+	var eqs []*Expr
+	for _, cl := range g.classes {
+		var mine, theirs *Column
+		for k, leaf := range cl.leaf {
+			if leaf == i {
+				mine = cl.cols[k]
+			} else if other&(1<<leaf) != 0 {
+				theirs = cl.cols[k]
 			}
-			mine = append(mine, c)
+		}
+		if mine != nil && theirs != nil {
+			eqs = append(eqs, &Expr{kind: kindFunc, sig: cmpSig(cmpEQ, evalOf(mine.Type)), args: []*Expr{colExpr(mine), colExpr(theirs)}})
 		}
 	}
-	for _, c := range mine {
-		used[c] = true
+	if len(eqs) != parts {
+		return 0
 	}
-	return len(mine) > 0
+	return g.b.uniqueRows(g.leaves[i], eqs)
+}
+
+// bothSides marks the equalities of the classes that a leaf has part in as accounted for; false if none is left to
+// account for.
+func (g *joinGroup) bothSides(leaf int, conds []*Expr, used map[*Expr]bool) bool {
+	mine := false
+	for _, c := range conds {
+		if info, ok := cmpOpOf(c.sig); !ok || c.kind != kindFunc || info.op != cmpEQ || used[c] || !g.inClassOf(leaf, c) {
+			continue
+		}
+		used[c], mine = true, true
+	}
+	return mine
+}
+
+// inClassOf reports whether an equality stands for a class that a leaf has part in.
+func (g *joinGroup) inClassOf(leaf int, c *Expr) bool {
+	for _, cl := range g.classes {
+		has, is := false, false
+		for k, m := range cl.cols {
+			has = has || cl.leaf[k] == leaf
+			is = is || c.args[0].isCol() && c.args[0].col == m
+		}
+		if has && is {
+			return true
+		}
+	}
+	return false
 }
 
 func (g *joinGroup) domainOf(c *Column) float64 {

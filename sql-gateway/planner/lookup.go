@@ -196,7 +196,7 @@ func (l *lookupJoinOp) Next(ctx context.Context) (executor.Batch, error) {
 func (l *lookupJoinOp) start(ctx context.Context) error {
 	var gathered []executor.Batch
 	rows, all := 0, false
-	for rows <= maxLookupRows {
+	for limit := max(int(l.p.lookup.path.limit), 1); rows <= limit; {
 		b, err := l.outer.Next(ctx)
 		if err == io.EOF {
 			all = true
