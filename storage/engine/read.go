@@ -43,7 +43,7 @@ func get(r pebble.Reader, cf storage.CF, key []byte) ([]byte, error) {
 	return append([]byte{}, val...), closer.Close()
 }
 
-// newIterator has no use for NoFillCache: Pebble's cache is told apart by blocks read once and again, not by the reader.
+// newIterator ignores NoFillCache: Pebble offers no such choice, but its cache keeps blocks read repeatedly through a scan.
 func newIterator(r pebble.Reader, o storage.IterOptions) (storage.Iterator, error) {
 	po := &pebble.IterOptions{UseL6Filters: o.Prefix}
 	po.LowerBound, po.UpperBound = familyBounds(o.CF, o.Lower, o.Upper)
