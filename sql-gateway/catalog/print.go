@@ -134,9 +134,13 @@ func CreateViewText(v *Table) string {
 		Quote(user), Quote(host), Quote(v.Name), strings.Join(cols, ", "), v.View.Select)
 }
 
-// CreateDatabaseText prints a database as SHOW CREATE DATABASE does.
-func CreateDatabaseText(db *Database) string {
-	text := fmt.Sprintf("CREATE DATABASE %s /*!40100 DEFAULT CHARACTER SET %s ", Quote(db.Name), db.Charset)
+// CreateDatabaseText prints a database as SHOW CREATE DATABASE [IF NOT EXISTS] does.
+func CreateDatabaseText(db *Database, ifNotExists bool) string {
+	mark := ""
+	if ifNotExists {
+		mark = "/*!32312 IF NOT EXISTS*/ "
+	}
+	text := fmt.Sprintf("CREATE DATABASE %s%s /*!40100 DEFAULT CHARACTER SET %s ", mark, Quote(db.Name), db.Charset)
 	if db.Collate != mysql.DefaultCollationName {
 		text += fmt.Sprintf("COLLATE %s ", db.Collate)
 	}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/pingcap/tidb/pkg/parser/ast"
 	"github.com/pingcap/tidb/pkg/parser/mysql"
 
 	"github.com/scree-db/scree/executor"
+	"github.com/scree-db/scree/sql-gateway/infoschema"
 	"github.com/scree-db/scree/sql-gateway/planner"
 	"github.com/scree-db/scree/sql-gateway/wire"
 )
@@ -79,7 +81,23 @@ func (r *run) query(node ast.ResultSetNode, w *wire.Writer) error {
 	if err != nil {
 		return err
 	}
+	nameLikeMySQL(q, node)
 	return r.stream(q, w)
+}
+
+// nameLikeMySQL gives columns of information_schema that were selected without an alias the upper-case names that they
+// have, however the statement wrote them. Programs that read results by name rely on it.
+func nameLikeMySQL(q *planner.Query, node ast.ResultSetNode) {
+	stmt, ok := node.(*ast.SelectStmt)
+	if !ok || stmt.Fields == nil || len(stmt.Fields.Fields) != len(q.Fields) {
+		return
+	}
+	for i, f := range stmt.Fields.Fields {
+		_, isColumn := f.Expr.(*ast.ColumnNameExpr)
+		if field := &q.Fields[i]; isColumn && f.AsName.O == "" && strings.EqualFold(field.DB, infoschema.Name) && field.OrigName != "" {
+			field.Name = field.OrigName
+		}
+	}
 }
 
 // stream sends the rows of a plan. The first batch is there before the head of the result goes out, so that most

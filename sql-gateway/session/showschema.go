@@ -188,7 +188,7 @@ func showCreateDatabase(r *run, stmt *ast.ShowStmt) (*table, error) {
 		return nil, err
 	}
 	t := newTable("Database", "Create Database")
-	t.add(db.Name, catalog.CreateDatabaseText(db))
+	t.add(db.Name, catalog.CreateDatabaseText(db, stmt.IfNotExists))
 	return t, nil
 }
 
