@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"io"
+	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/pingcap/tipb/go-tipb"
@@ -73,8 +74,8 @@ func (a *aggregation) addFunc(f *tipb.Expr, exprs *exprSet, env *Env) error {
 	fn := aggFunc{merge: agg.Merges(f)}
 	fn.partial = env.Partial || f.GetAggFuncMode() == tipb.AggFunctionMode_Partial1Mode ||
 		f.GetAggFuncMode() == tipb.AggFunctionMode_Partial2Mode
-	if fn.partial && f.HasDistinct {
-		return &expr.UnsupportedError{What: "aggregate " + f.Tp.String() + " DISTINCT in parts"}
+	if fn.partial && (f.HasDistinct || len(f.OrderBy) > 0) {
+		return &expr.UnsupportedError{What: "aggregate " + f.Tp.String() + " with DISTINCT or ORDER BY in parts"}
 	}
 	types, err := fn.addArgs(f, exprs)
 	if err != nil {
@@ -94,10 +95,17 @@ func (a *aggregation) addFunc(f *tipb.Expr, exprs *exprSet, env *Env) error {
 	return err
 }
 
-// addArgs adds the arguments of f to what is evaluated and returns their types.
+// addArgs adds the arguments of f, and those of its ORDER BY after them, to what is evaluated and returns their types.
 func (fn *aggFunc) addArgs(f *tipb.Expr, exprs *exprSet) ([]*tipb.FieldType, error) {
 	var types []*tipb.FieldType
-	for _, arg := range f.Children {
+	list := slices.Clone(f.Children)
+	for _, item := range f.OrderBy {
+		list = append(list, item.Expr)
+	}
+	for _, arg := range list {
+		if arg == nil {
+			return nil, &UnsupportedError{What: "ORDER BY without an expression"}
+		}
 		if countsRows(f) {
 			types = append(types, arg.FieldType)
 			continue

@@ -63,6 +63,30 @@ func TestAggregateFunctions(t *testing.T) {
 	}
 }
 
+// GROUP_CONCAT orders the rows of a group, by other values than those it shows too, with and without DISTINCT.
+func TestGroupConcatOrder(t *testing.T) {
+	in := tbl(types(bigint, varchar, decimal2), "1,a,2.50", "1,b,NULL", "2,x,1.00", "1,c,10.00", "1,a,-3.00", "2,NULL,0")
+	concat := func(items ...*tipb.ByItem) *tipb.Expr {
+		f := fn(tipb.ExprType_GroupConcat, varchar, col(1, varchar), strConst("-"))
+		f.OrderBy = items
+		return f
+	}
+	for _, c := range []struct {
+		f    *tipb.Expr
+		want []string
+	}{
+		{concat(by(false, col(2, decimal2))), []string{"b-a-a-c,1", "x,2"}},
+		{concat(by(true, col(2, decimal2))), []string{"c-a-a-b,1", "x,2"}},
+		{concat(by(true, col(1, varchar)), by(false, col(2, decimal2))), []string{"c-b-a-a,1", "x,2"}},
+		{distinct(concat(by(true, col(1, varchar)))), []string{"c-b-a,1", "x,2"}},
+	} {
+		run(t, aggOf(leaf(0), exprs(col(0, bigint)), c.f), testEnv, false, c.want, in)
+	}
+	partial := mode(concat(by(true, col(1, varchar))), tipb.AggFunctionMode_Partial1Mode)
+	_, err := Build(aggOf(leaf(0), nil, partial), sourceLeaf(t, in), testEnv())
+	require.ErrorContains(t, err, "not supported")
+}
+
 // What a store's partial aggregation and the gateway's final one give together is what one complete one gives.
 func TestPartialThenFinal(t *testing.T) {
 	group := exprs(col(0, varchar))

@@ -32,8 +32,9 @@ type Accumulator interface {
 	Bytes() int64
 }
 
-// New makes an accumulator for f (an aggregate tipb.Expr: Tp, FieldType, HasDistinct) whose arguments (raw, for Update)
-// or state (for Merge) have the given types. What it cannot do is an *expr.UnsupportedError.
+// New makes an accumulator for f (an aggregate tipb.Expr: Tp, FieldType, HasDistinct, OrderBy) whose arguments (raw, for
+// Update) or state (for Merge) have the given types; the values of its ORDER BY are further arguments. What it cannot do
+// is an *expr.UnsupportedError.
 func New(f *tipb.Expr, args []*tipb.FieldType, ctx *expr.Context) (Accumulator, error) {
 	if f.FieldType == nil {
 		return nil, unsupported(f, "without a result type")
