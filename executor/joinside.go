@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"io"
+	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/pingcap/tipb/go-tipb"
@@ -212,17 +213,8 @@ func (b *buildSide) refuse(batch Batch, passed []int32) {
 
 // index fills the table.
 func (b *buildSide) index(keys []arrow.Array) {
-	var rows []int32
-	for r := range int32(b.rows.rows) {
-		switch {
-		case int(r) < len(b.refused) && b.refused[r]:
-		case anyNull(keys, int(r)):
-			b.nulls = append(b.nulls, r)
-		default:
-			rows = append(rows, r)
-		}
-	}
-	b.order = rows
+	b.chooseRows(keys)
+	rows := b.order
 	if b.grouper == nil {
 		b.starts = []int32{0, int32(len(rows))}
 		return
@@ -230,8 +222,7 @@ func (b *buildSide) index(keys []arrow.Array) {
 	if len(rows) < b.rows.rows {
 		keys = gatherAll(nil, keys, rows)
 	}
-	ids := b.grouper.Group(keys, len(rows), nil)
-	b.grouper.Freeze()
+	ids := b.grouper.Index(keys, len(rows))
 	if b.grouper.Len() == len(rows) {
 		return // key number i is that of rows[i]
 	}
@@ -247,6 +238,24 @@ func (b *buildSide) index(keys []arrow.Array) {
 	for i, id := range ids {
 		b.order[at[id]] = rows[i]
 		at[id]++
+	}
+}
+
+// chooseRows puts the rows that can match into order, and those that a NULL keeps from it into nulls.
+func (b *buildSide) chooseRows(keys []arrow.Array) {
+	hasNulls := slices.ContainsFunc(keys, func(a arrow.Array) bool { return a.NullN() > 0 })
+	if len(b.refused) == 0 && !hasNulls {
+		b.order = rowNumbers(b.rows.rows)
+		return
+	}
+	for r := range int32(b.rows.rows) {
+		switch {
+		case int(r) < len(b.refused) && b.refused[r]:
+		case anyNull(keys, int(r)):
+			b.nulls = append(b.nulls, r)
+		default:
+			b.order = append(b.order, r)
+		}
 	}
 }
 
