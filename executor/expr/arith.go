@@ -31,7 +31,7 @@ func arithFunctions() functions {
 	for sig := tipb.ScalarFuncSig_PlusIntUnsignedUnsigned; sig <= tipb.ScalarFuncSig_PlusIntSignedSigned; sig++ {
 		out[sig] = plus
 	}
-	for sig := tipb.ScalarFuncSig_MinusIntUnsignedUnsigned; sig <= tipb.ScalarFuncSig_MinusIntSignedSigned; sig++ {
+	for sig := tipb.ScalarFuncSig_MinusIntUnsignedUnsigned; sig <= tipb.ScalarFuncSig_MinusIntForcedSignedUnsigned; sig++ {
 		out[sig] = minus
 	}
 	for sig := tipb.ScalarFuncSig_ModIntUnsignedUnsigned; sig <= tipb.ScalarFuncSig_ModIntSignedSigned; sig++ {

@@ -71,11 +71,7 @@ func castIntAsString(f *frame, i int) error {
 	if f.a[0].kind == column.Uint64 {
 		d = datum.NewUint64(f.a[0].uint(i))
 	}
-	ft := f.args[0]
-	if isEnum(ft) {
-		ft = &tipb.FieldType{Tp: column.TypeLongLong}
-	}
-	f.out.data = d.AppendText(f.out.data, ft)
+	f.out.data = d.AppendText(f.out.data, f.args[0])
 	return f.endCast(i)
 }
 

@@ -40,7 +40,7 @@ func (c *compiler) compile(e *tipb.Expr, depth int) (node, error) {
 	case e.Tp == tipb.ExprType_ColumnRef:
 		return c.columnRef(e)
 	default:
-		return constant(e)
+		return c.constant(e)
 	}
 }
 
@@ -198,7 +198,7 @@ func coerce(n node, want etype) (node, error) {
 	case isEnum(ft) && want == etString:
 		return newNames(n), nil
 	case isEnum(ft) && want == etInt:
-		return n, nil
+		return asNumber(n), nil
 	case isEnum(ft):
 		return nil, fmt.Errorf("ENUM or SET where %c is wanted", want)
 	case have != want:
@@ -212,21 +212,47 @@ func isNullConst(n node) bool {
 	return ok && c.out.null(0)
 }
 
+// asNumber gives an ENUM or SET the type of its number.
+func asNumber(n node) node {
+	ft := &tipb.FieldType{Tp: column.TypeLongLong, Flen: 20, Flag: column.FlagUnsigned}
+	switch n := n.(type) {
+	case *columnNode:
+		return &columnNode{ft: ft, kind: n.kind, offset: n.offset}
+	case *constNode:
+		return &constNode{ft: ft, out: n.out}
+	default:
+		return &typedNode{node: n, ft: ft}
+	}
+}
+
+// typedNode is a node under another type of the same physical form.
+type typedNode struct {
+	node
+	ft *tipb.FieldType
+}
+
+func (t *typedNode) typ() *tipb.FieldType { return t.ft }
+
 // newNames turns ENUM and SET numbers to their names.
 func newNames(n node) node {
 	ft := n.typ()
 	out := &tipb.FieldType{Tp: column.TypeVarString, Flen: ft.Flen, Collate: ft.Collate, Charset: ft.Charset}
-	fn := &function{spec: "s:s"}
-	call := &callNode{ft: out, kind: column.Bytes, fn: fn, run: eachRow(func(f *frame, i int) error {
-		if num := f.a[0].uint(i); ft.Tp == column.TypeEnum {
-			f.out.setStr(i, []byte(value.EnumName(ft.Elems, num)))
-		} else {
-			f.out.data = value.AppendSetNames(f.out.data, ft.Elems, num)
-			f.out.end(i)
+	return newUnary(&function{spec: "x:s", row: func(f *frame, i int) error {
+		num := f.a[0].uint(i)
+		if ft.Tp == column.TypeEnum {
+			return f.put(i, []byte(value.EnumName(ft.Elems, num)))
 		}
+		f.out.data = value.AppendSetNames(f.out.data, ft.Elems, num)
+		f.out.end(i)
 		return nil
-	})}
-	call.frame = frame{ctx: &Context{}, a: make([]*vec, 1), out: &call.res, nums: []node{n}, args: []*tipb.FieldType{ft}}
+	}}, out, n)
+}
+
+// newUnary makes a call that the compiler itself adds.
+func newUnary(fn *function, ret *tipb.FieldType, arg node) node {
+	call := &callNode{ft: ret, kind: column.KindOf(ret), fn: fn, run: eachRow(fn.row)}
+	call.frame = frame{ctx: &Context{}, a: make([]*vec, 1), out: &call.res, expr: &tipb.Expr{FieldType: ret},
+		args: []*tipb.FieldType{arg.typ()}, nums: []node{arg}}
 	return call
 }
 

@@ -3,6 +3,7 @@ package expr
 import (
 	"encoding/binary"
 	"fmt"
+	"time"
 
 	"github.com/pingcap/tipb/go-tipb"
 
@@ -28,8 +29,9 @@ var constantTypes = map[tipb.ExprType]*tipb.FieldType{
 	tipb.ExprType_TiDBVectorFloat32: {Tp: typeVector},
 }
 
-// constant decodes the constant e (protocol notes 7.2). The kind of constant must agree with the field type.
-func constant(e *tipb.Expr) (node, error) {
+// constant decodes the constant e (protocol notes 7.2). The kind of constant must agree with the field type. A TIMESTAMP
+// travels in UTC and is brought to the session's zone.
+func (cc *compiler) constant(e *tipb.Expr) (node, error) {
 	ft := e.FieldType
 	if ft == nil {
 		ft = constantTypes[e.Tp]
@@ -50,6 +52,13 @@ func constant(e *tipb.Expr) (node, error) {
 	c := newConst(ft)
 	if err := decode(c, e.Val); err != nil {
 		return nil, fmt.Errorf("expr: %s constant of type %d: %w", e.Tp, ft.Tp, err)
+	}
+	if ft.Tp == column.TypeTimestamp {
+		t, err := value.Time(c.out.i64[0]).In(time.UTC, cc.ctx.zone())
+		if err != nil {
+			return nil, fmt.Errorf("expr: TIMESTAMP constant: %w", err)
+		}
+		c.out.i64[0] = int64(t)
 	}
 	return c, nil
 }

@@ -7,9 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/cockroachdb/datadriven"
 	"github.com/pingcap/tipb/go-tipb"
 	"github.com/stretchr/testify/require"
+
+	"github.com/scree-db/scree/codec/column"
 )
 
 // TestFunctions runs the scripts of testdata: a command such as
@@ -103,4 +106,23 @@ func splitCells(line string) (out []string) {
 		out = append(out, strings.TrimSpace(cell))
 	}
 	return out
+}
+
+// TestTimestampConstant reads a TIMESTAMP constant, which travels in UTC, in the session's zone.
+func TestTimestampConstant(t *testing.T) {
+	typ := ft(t, "timestamp")
+	ctx := &Context{Location: time.FixedZone("", 8*3600)}
+	a, err := EvalConst(timeConst(t, "2024-02-29 01:02:03", typ), ctx)
+	require.NoError(t, err)
+	require.Equal(t, "2024-02-29 09:02:03", show(a, typ, 0))
+}
+
+// TestJSONCondition filters by documents: the number 0 is false, all else but NULL true.
+func TestJSONCondition(t *testing.T) {
+	typ := ft(t, "json")
+	f, err := NewFilter([]*tipb.Expr{colRef(0)}, []*tipb.FieldType{typ}, &Context{})
+	require.NoError(t, err)
+	rows, err := f.Apply(column.Batch{Rows: 4, Cols: []arrow.Array{buildColumn(t, typ, []string{"0", "1", "NULL", `"\"a\""`})}})
+	require.NoError(t, err)
+	require.Equal(t, []int32{1, 3}, rows)
 }

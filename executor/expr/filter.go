@@ -61,8 +61,12 @@ func (f *Filter) add(n node) {
 	f.conds = append(f.conds, newCondition(n))
 }
 
+// newCondition readies n for use as a condition.
 func newCondition(n node) condition {
 	c := condition{node: n}
+	if evalType(n.typ()) == etJSON { // true unless it is the number 0
+		c.node = newUnary(&function{spec: "j:i", row: truthRow(true)}, nullTypes[etInt], n)
+	}
 	if s, ok := n.(interface{ selector() selectFn }); ok {
 		c.sel = s.selector()
 	}

@@ -77,6 +77,9 @@ func TestEverySignature(t *testing.T) {
 	for k, typ := range fuzzTypes {
 		l := evalType(ft(t, typ))
 		byLetter[l] = append(byLetter[l], k)
+		if isEnum(ft(t, typ)) {
+			byLetter[etInt] = append(byLetter[etInt], k)
+		}
 	}
 	for sig, fn := range registry() {
 		for _, ret := range returns {
@@ -88,7 +91,7 @@ func TestEverySignature(t *testing.T) {
 				if !fn.accepts(n) {
 					continue
 				}
-				for variant := range 3 {
+				for variant := range 4 {
 					e := call(sig, rt)
 					for k := range n {
 						l, _ := fn.letter(k, n)

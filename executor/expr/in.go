@@ -137,9 +137,6 @@ func bindMember(f *frame, x *tipb.FieldType, consts []*constNode) (memberFn, err
 	case etJSON:
 		return memberByOrder(func(a, b *vec, i int) int { return compareJSON(a.str(i), b.str(i)) }, consts), nil
 	default:
-		if isEnum(x) {
-			return memberInts(x, consts), nil
-		}
 		return memberStrings(f, consts)
 	}
 }
