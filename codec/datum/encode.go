@@ -109,7 +109,7 @@ func appendCommon(dst []byte, d Datum, ft *tipb.FieldType) ([]byte, error) {
 
 func appendDecimal(dst []byte, dec value.Decimal, ft *tipb.FieldType) ([]byte, error) {
 	if ft == nil || ft.Tp != column.TypeDecimal || ft.Flen <= 0 || ft.Decimal < 0 {
-		prec := max(Digits(dec), int(dec.Scale), 1)
+		prec := dec.Precision()
 		return value.AppendDecimalBinary(dst, dec, prec, int(dec.Scale)), nil
 	}
 	prec, scale := column.Precision(ft), column.Scale(ft)
@@ -120,18 +120,4 @@ func appendDecimal(dst []byte, dec value.Decimal, ft *tipb.FieldType) ([]byte, e
 		return nil, value.Errorf(value.CodeDataOutOfRange, "DECIMAL value is out of range in '(%d, %d)'", prec, scale)
 	}
 	return value.AppendDecimalBinary(dst, dec, prec, scale), nil
-}
-
-// Digits is the number of decimal digits of dec's coefficient, 1 for zero.
-func Digits(dec value.Decimal) int {
-	lo, hi := 1, column.MaxPrecision
-	for lo < hi {
-		mid := (lo + hi) / 2
-		if dec.FitsIn(mid, int(dec.Scale)) {
-			hi = mid
-		} else {
-			lo = mid + 1
-		}
-	}
-	return lo
 }

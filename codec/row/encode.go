@@ -86,7 +86,7 @@ func (e *Encoder) AppendDecimal(id int64, v value.Decimal, ft *tipb.FieldType) e
 	prec, scale := column.Precision(ft), column.Scale(ft)
 	if ft.Decimal < 0 || ft.Flen <= 0 {
 		scale = int(v.Scale)
-		prec = max(datum.Digits(v), scale, 1)
+		prec = v.Precision()
 	}
 	if int(v.Scale) != scale {
 		v = v.Rescale(scale)
