@@ -178,8 +178,8 @@ func (c *cluster) start(id uint64) {
 
 // crash cuts the power of a store and boots it from what was synced.
 func (c *cluster) crash(id uint64) {
+	c.net.isolate(id, true) // what it says after the cut would be based on what it forgets
 	c.fs[id] = c.fs[id].(*vfs.MemFS).CrashClone(vfs.CrashCloneCfg{})
-	c.net.isolate(id, true)
 	c.live[id].stop()
 	c.net.isolate(id, false)
 	c.start(id)

@@ -32,6 +32,8 @@ type peer struct {
 	applied atomic.Uint64
 	// written counts the bytes applied since the size was last looked at. Apply loop; reset by the size check.
 	written atomic.Uint64
+	// committed is what other peers may have applied: it is raised before they hear of it. Write loop.
+	committed atomic.Uint64
 	// role is what the peer is to its group. Write loop.
 	role atomic.Pointer[role]
 	// logEnd and logStart bracket the log for the housekeeper: it looks only where something can be cut. Write loop.
@@ -54,6 +56,8 @@ type role struct {
 	ready bool
 	// always: the only voter; nobody else can be elected.
 	always bool
+	// alone: there are no other peers, so nobody else serves reads.
+	alone bool
 	// lease: nobody else can be elected before.
 	lease time.Time
 }
@@ -177,6 +181,7 @@ func (p *peer) publishRole(lease time.Time) {
 	if p.isLeader {
 		r.ready = p.appliedTerm == p.term
 		r.always = p.onlyVoter()
+		r.alone = p.sole
 		r.lease = lease
 	}
 	p.role.Store(r)

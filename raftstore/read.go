@@ -16,6 +16,7 @@ import (
 // read is a caller that waits until it may look at the data.
 type read struct {
 	replica bool       // a peer that does not lead may serve
+	index   uint64     // to be applied before; 0: raft is to be asked
 	done    chan error // of capacity 1
 }
 
@@ -28,8 +29,12 @@ type readRound struct {
 	ticks  int    // since it was asked
 }
 
-// Snapshot implements storage.Store. A leader with a lease, or that is the only voter, takes the view at once; else
-// raft's read index is asked first. Either way the view is taken before the right to it is checked a last time.
+// Snapshot implements storage.Store. A leader with a lease, or that is the only voter, takes the view without asking
+// anyone; else raft's read index is asked first. Either way the view is taken before the right to it is checked a last
+// time.
+//
+// What is acknowledged here is applied here. But other replicas may have shown their readers what is committed and not
+// applied here yet, so a leader with other peers waits for that.
 func (s *Store) Snapshot(ctx context.Context, at storage.Region) (storage.Snapshot, error) {
 	p, err := s.peerFor(at)
 	if err != nil {
@@ -42,6 +47,9 @@ func (s *Store) Snapshot(ctx context.Context, at storage.Region) (storage.Snapsh
 			return nil, err
 		}
 		if r.ready && s.holds(p, r) {
+			if err := s.awaitCommitted(ctx, p, r); err != nil {
+				return nil, err
+			}
 			view := s.viewNow(p, r.term)
 			if s.holds(p, r) {
 				return s.checkView(p, view, at)
@@ -79,9 +87,21 @@ func (s *Store) holds(p *peer, r *role) bool {
 	return left > 0
 }
 
+// awaitCommitted waits until all that other peers may have applied is applied here.
+func (s *Store) awaitCommitted(ctx context.Context, p *peer, r *role) error {
+	index := p.committed.Load()
+	if r.alone || p.applied.Load() >= index {
+		return nil
+	}
+	return s.awaitRead(ctx, p, &read{index: index, done: make(chan error, 1)})
+}
+
 // readIndex waits until all writes acknowledged before the call are applied here.
 func (s *Store) readIndex(ctx context.Context, p *peer, replica bool) error {
-	rd := &read{replica: replica, done: make(chan error, 1)}
+	return s.awaitRead(ctx, p, &read{replica: replica, done: make(chan error, 1)})
+}
+
+func (s *Store) awaitRead(ctx context.Context, p *peer, rd *read) error {
 	p.loop.box.put(event{p: p, read: rd})
 	select {
 	case err := <-rd.done:
@@ -119,6 +139,7 @@ func (p *peer) askReads() {
 		p.failReads(errRegionNotFound(p.regionID))
 		return
 	}
+	p.confirmKnown()
 	if !p.isLeader {
 		p.refuseReads()
 	}
@@ -132,11 +153,29 @@ func (p *peer) askReads() {
 	p.ask(round)
 }
 
-// ask puts the question of a round. Its name is unique in the group and its lifetime: peer, term and count.
+// confirmKnown takes out the reads that know their index.
+func (p *peer) confirmKnown() {
+	asking := p.reads[:0]
+	for _, rd := range p.reads {
+		if rd.index == 0 {
+			asking = append(asking, rd)
+			continue
+		}
+		p.confirmed = append(p.confirmed, &readRound{index: rd.index, reads: []*read{rd}})
+	}
+	p.reads = asking
+	p.finishReads()
+}
+
+// ask puts the question of a round. Its name is unique in the group, also after a restart, when old answers may arrive:
+// peer, time of opening and count.
 func (p *peer) ask(round *readRound) {
-	name := binary.BigEndian.AppendUint64(nil, p.id)
-	name = binary.BigEndian.AppendUint64(name, p.term)
-	p.rn.ReadIndex(binary.BigEndian.AppendUint64(name, round.id))
+	p.rn.ReadIndex(binary.BigEndian.AppendUint64(p.readName(), round.id))
+}
+
+func (p *peer) readName() []byte {
+	name := binary.BigEndian.AppendUint64(make([]byte, 0, 24), p.id)
+	return binary.BigEndian.AppendUint64(name, uint64(p.store.openedAt.UnixNano()))
 }
 
 // refuseReads answers those that only a leader may serve, and all if there is none to ask.
@@ -156,7 +195,7 @@ func (p *peer) refuseReads() {
 // onReadStates takes raft's answers. An answer also holds for the rounds asked before.
 func (p *peer) onReadStates(states []raft.ReadState) {
 	for _, st := range states {
-		if len(st.RequestCtx) != 24 || binary.BigEndian.Uint64(st.RequestCtx) != p.id {
+		if len(st.RequestCtx) != 24 || !bytes.Equal(st.RequestCtx[:16], p.readName()) {
 			continue
 		}
 		id := binary.BigEndian.Uint64(st.RequestCtx[16:])

@@ -210,6 +210,9 @@ func (l *writeLoop) handleReady(p *peer, rd raft.Ready) error {
 	if rd.SoftState != nil || (!raft.IsEmptyHardState(rd.HardState) && rd.HardState.Term != p.term) {
 		p.onStateChange()
 	}
+	if rd.HardState.Commit > p.committed.Load() {
+		p.committed.Store(rd.HardState.Commit)
+	}
 	p.onReadStates(rd.ReadStates)
 	for i := range rd.Messages {
 		m := &rd.Messages[i]
