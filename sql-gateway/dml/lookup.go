@@ -23,7 +23,7 @@ func newLookup(ctx context.Context, tg *target, rows []encoded) (*lookup, error)
 		for i := range rows {
 			keys[i] = rows[i].record.key
 		}
-		if err := l.fetch(ctx, keys); err != nil {
+		if err := l.fetch(ctx, keys, &tg.written[0]); err != nil {
 			return nil, err
 		}
 	}
@@ -34,10 +34,10 @@ func newLookup(ctx context.Context, tg *target, rows []encoded) (*lookup, error)
 				keys = append(keys, x.key)
 			}
 		}
-		if err := l.fetch(ctx, keys); err != nil {
+		if err := l.fetch(ctx, keys, &tg.written[1+i]); err != nil {
 			return nil, err
 		}
-		if err := l.fetch(ctx, l.recordsOf(keys)); err != nil {
+		if err := l.fetch(ctx, l.recordsOf(keys), nil); err != nil {
 			return nil, err
 		}
 	}
@@ -56,8 +56,9 @@ func (l *lookup) recordsOf(keys [][]byte) (records [][]byte) {
 	return records
 }
 
-// fetch reads keys. Rows that come in the order of their keys, and go where no rows are, take a single step of a scan.
-func (l *lookup) fetch(ctx context.Context, keys [][]byte) error {
+// fetch reads keys. Those of rows that come in the order of their keys, and go where no rows are, take a single step of a scan.
+// written is the greatest key of this kind that the statement may have written so far; nil for keys all over the table.
+func (l *lookup) fetch(ctx context.Context, keys [][]byte, written *[]byte) error {
 	unknown := keys[:0:0]
 	for _, k := range keys {
 		if _, ok := l.state[string(k)]; !ok {
@@ -67,9 +68,11 @@ func (l *lookup) fetch(ctx context.Context, keys [][]byte) error {
 	if len(unknown) == 0 {
 		return nil
 	}
-	free, err := l.allFree(ctx, unknown)
-	if err != nil {
-		return err
+	free, err := false, error(nil)
+	if written != nil {
+		if free, err = l.allFree(ctx, unknown, written); err != nil {
+			return err
+		}
 	}
 	var found map[string][]byte
 	if !free {
@@ -83,12 +86,9 @@ func (l *lookup) fetch(ctx context.Context, keys [][]byte) error {
 	return nil
 }
 
-// allFree reports whether there is nothing from the least to the greatest key.
-func (l *lookup) allFree(ctx context.Context, keys [][]byte) (bool, error) {
-	const worthIt = 16
-	if len(keys) < worthIt {
-		return false, nil
-	}
+// allFree reports whether there is nothing from the least to the greatest key, in the store and among the transaction's own
+// writes. It may say no where there is nothing.
+func (l *lookup) allFree(ctx context.Context, keys [][]byte, written *[]byte) (bool, error) {
 	lo, hi := keys[0], keys[0]
 	for _, k := range keys[1:] {
 		if bytes.Compare(k, lo) < 0 {
@@ -98,11 +98,15 @@ func (l *lookup) allFree(ctx context.Context, keys [][]byte) (bool, error) {
 			hi = k
 		}
 	}
-	r := kvclient.KeyRange{Start: lo, End: append(bytes.Clone(hi), 0)}
-	if l.tg.env.Txn.HasWrites(r) {
+	above := bytes.Compare(lo, *written) > 0
+	if bytes.Compare(hi, *written) > 0 {
+		*written = hi
+	}
+	const worthIt = 16
+	if len(keys) < worthIt || !above || !l.tg.alone {
 		return false, nil
 	}
-	it := l.tg.env.Txn.Snapshot().Scan(ctx, r, false)
+	it := l.tg.env.Txn.Snapshot().Scan(ctx, kvclient.KeyRange{Start: lo, End: append(bytes.Clone(hi), 0)}, false)
 	defer it.Close()
 	_, _, ok, err := it.Next()
 	return !ok, err

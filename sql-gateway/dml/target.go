@@ -28,6 +28,10 @@ type target struct {
 	scratch row.Encoder // for restored data
 	prefix  []byte      // of record keys
 	reader  *rowReader
+	// alone: the transaction had no writes when the statement began.
+	alone bool
+	// written has the greatest key that the statement may have written among records and, behind it, in each index.
+	written [][]byte
 }
 
 // field is a column with what conversion and encoding ask for row by row.
@@ -51,6 +55,7 @@ type index struct {
 
 func newTarget(env *Env, t *catalog.Table) (*target, error) {
 	tg := &target{env: env, table: t, handles: t.HandleColumns(), autoInc: -1, prefix: tablekey.RecordPrefix(t.ID)}
+	tg.alone = env.Txn.Len() == 0
 	for i, c := range t.Columns {
 		f, err := newField(env, c)
 		if err != nil {
@@ -67,6 +72,7 @@ func newTarget(env *Env, t *catalog.Table) (*target, error) {
 			tg.indexes = append(tg.indexes, tg.newIndex(ix))
 		}
 	}
+	tg.written = make([][]byte, 1+len(tg.indexes))
 	return tg, nil
 }
 
