@@ -2,6 +2,7 @@ package expr
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -83,8 +84,8 @@ var constantDecoders = map[tipb.ExprType]func(*constNode, []byte) error{
 }
 
 var (
-	errMismatch = fmt.Errorf("value and type do not agree")
-	errShort    = fmt.Errorf("value is too short")
+	errMismatch = errors.New("value and type do not agree")
+	errShort    = errors.New("value is too short")
 )
 
 // intConstant decodes i64cmp (signed) or u64be for any type held in an integer. The bits stay; the type tells the sign.

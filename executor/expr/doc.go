@@ -18,4 +18,17 @@
 // argument's validity bitmaps and hands down the rows where all are valid. They never see an unselected row either, so
 // what happens to lie there cannot raise an error. A kernel that cannot fail whatever the bits (function.total) is
 // run over NULL rows too, which keeps its loop dense.
+//
+// # Conventions
+//
+// A selection that is nil means all rows; one that is empty, none: whoever makes a selection never returns nil for none.
+//
+// Strings are compared by the collation in the call's own field type, which is where TiDB puts the derived collation; where
+// it is 0, by that of the first string argument.
+//
+// The scale of a decimal result is that of its field type. Values are kept exact up to there and rounded half away from
+// zero; what does not fit the type's physical form is out of range (1690).
+//
+// The flags and SQL mode of the Context decide whether a truncation, an overflow of a cast or a division by zero is
+// ignored, a warning, or the statement's error; see the methods of Context. An overflow of arithmetic is always an error.
 package expr

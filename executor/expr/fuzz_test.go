@@ -108,6 +108,18 @@ func TestEverySignature(t *testing.T) {
 	}
 }
 
+// TestFamilies requires that every signature has one function, and that of one form.
+func TestFamilies(t *testing.T) {
+	count := 0
+	for _, family := range families() {
+		count += len(family)
+		for sig, f := range family {
+			require.True(t, f.build != nil || (f.row == nil) != (f.bind == nil), sig.String())
+		}
+	}
+	require.Len(t, registry(), count)
+}
+
 // TestLimits refuses what is too deep, and names what is unknown.
 func TestLimits(t *testing.T) {
 	deep := intConst(1)

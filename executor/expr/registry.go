@@ -1,14 +1,14 @@
 package expr
 
 import (
-	"maps"
 	"strings"
 	"sync"
 
 	"github.com/pingcap/tipb/go-tipb"
 )
 
-// function describes how a signature is evaluated: exactly one of row, bind and build is set. See the package comment.
+// function describes how a signature is evaluated: by build if it is set, else by row or by bind.
+// See the package comment.
 type function struct {
 	// spec has one letter per argument, then ':' and the result's: i integer, r real, d decimal, s string, t time,
 	// u duration, j JSON, v vector, x anything. '*' after a letter repeats it any number of times (also zero); letters after '?'
@@ -26,21 +26,24 @@ type function struct {
 // functions is one family's table.
 type functions map[tipb.ScalarFuncSig]function
 
+// families are the tables of all functions; no signature is in two of them.
+func families() []functions {
+	return []functions{
+		compareFunctions(), inFunctions(), arithFunctions(), logicFunctions(), controlFunctions(), mathFunctions(),
+		castFromNumbers(), castFromStrings(), castFromTimes(), castJSON(),
+		stringFunctions(), searchFunctions(), likeFunctions(), regexpFunctions(), reportFunctions(),
+		timeFunctions(), dateAddFunctions(), timeAddFunctions(), timeMakers(), extremeFunctions(),
+		jsonFunctions(), jsonChangers(), jsonReports(), vectorFunctions(), cryptoFunctions(), miscFunctions(), randomFunctions(),
+	}
+}
+
 // registry maps every known signature to its function.
 var registry = sync.OnceValue(func() map[tipb.ScalarFuncSig]*function {
-	all := functions{}
-	for _, family := range []functions{
-		compareFunctions(), inFunctions(), arithFunctions(), logicFunctions(), controlFunctions(),
-		castFromNumbers(), castFromStrings(), castFromTimes(),
-		stringFunctions(), searchFunctions(), likeFunctions(), timeFunctions(),
-		dateAddFunctions(), timeAddFunctions(), timeMakers(), mathFunctions(), extremeFunctions(), miscFunctions(),
-		cryptoFunctions(), castJSON(), jsonFunctions(), jsonChangers(), regexpFunctions(), reportFunctions(), jsonReports(), vectorFunctions(), randomFunctions(),
-	} {
-		maps.Copy(all, family)
-	}
-	out := make(map[tipb.ScalarFuncSig]*function, len(all))
-	for sig, f := range all {
-		out[sig] = &f
+	out := map[tipb.ScalarFuncSig]*function{}
+	for _, family := range families() {
+		for sig, f := range family {
+			out[sig] = &f
+		}
 	}
 	return out
 })
