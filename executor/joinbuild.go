@@ -1,0 +1,169 @@
+package executor
+
+import (
+	"context"
+	"io"
+	"slices"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/pingcap/tipb/go-tipb"
+
+	"github.com/scree-db/scree/executor/agg"
+)
+
+// buildSide is the side of a join that is in memory: its rows, and a table from keys to rows.
+//
+// The grouper numbers the distinct keys; the rows of key number g are order[starts[g]:starts[g+1]], or order[g] alone where
+// starts is nil because no key comes twice. Without keys all rows are those of key number 0.
+type buildSide struct {
+	*joinSide
+	rows    *collector
+	cols    []arrow.Array
+	grouper *agg.Grouper
+	starts  []int32
+	order   []int32
+	nulls   []int32 // rows that would be in order but for a NULL key
+	refused []bool  // rows that the conditions refused; nil: none
+	account *account
+}
+
+func newBuildSide(s *joinSide, keyTypes []*tipb.FieldType, to *account) (*buildSide, error) {
+	b := &buildSide{joinSide: s, account: to, rows: newCollector(s.in.Fields(), s.keys, s.refs, to)}
+	if len(keyTypes) == 0 {
+		return b, nil
+	}
+	var err error
+	b.grouper, err = agg.NewGrouper(keyTypes)
+	return b, err
+}
+
+// load reads the side and makes the table.
+func (b *buildSide) load(ctx context.Context) error {
+	for {
+		batch, err := b.in.Next(ctx)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if err := b.add(batch); err != nil {
+			return err
+		}
+	}
+	b.cols = b.rows.columns()
+	keys, err := b.converted(b.rows.values())
+	if err != nil {
+		return err
+	}
+	b.index(keys)
+	size := b.rows.bytes() + int64(4*(len(b.order)+len(b.starts)))
+	if b.grouper != nil {
+		size += b.grouper.Bytes()
+	}
+	return b.account.set(size)
+}
+
+func (b *buildSide) add(batch Batch) error {
+	passed := batch.Sel
+	if b.filter != nil {
+		var err error
+		if passed, err = b.filter.Apply(batch); err != nil {
+			return err
+		}
+		if !b.keep {
+			if batch.Sel = passed; batch.Len() == 0 {
+				return nil
+			}
+		} else if refused := batch.Len() - (Batch{Sel: passed, Rows: batch.Rows}).Len(); refused > 0 {
+			b.refuse(batch, passed)
+		}
+	}
+	if err := b.rows.eval(batch); err != nil {
+		return err
+	}
+	return b.rows.add(batch, batch.Sel)
+}
+
+// refuse marks the selected rows of batch that are not in passed; both ascend. They come next in the collector.
+func (b *buildSide) refuse(batch Batch, passed []int32) {
+	from := b.rows.rows
+	b.refused = append(b.refused, make([]bool, from+batch.Len()-len(b.refused))...)
+	for i := range batch.Len() {
+		if len(passed) > 0 && int(passed[0]) == batch.Row(i) {
+			passed = passed[1:]
+		} else {
+			b.refused[from+i] = true
+		}
+	}
+}
+
+// index fills the table.
+func (b *buildSide) index(keys []arrow.Array) {
+	b.chooseRows(keys)
+	rows := b.order
+	if b.grouper == nil {
+		b.starts = []int32{0, int32(len(rows))}
+		return
+	}
+	if len(rows) < b.rows.rows {
+		keys = gatherAll(nil, keys, rows)
+	}
+	ids := b.grouper.Index(keys, len(rows))
+	if b.grouper.Len() == len(rows) {
+		return // key number i is that of rows[i]
+	}
+	b.starts = make([]int32, b.grouper.Len()+1)
+	for _, id := range ids {
+		b.starts[id+1]++
+	}
+	for g := range b.grouper.Len() {
+		b.starts[g+1] += b.starts[g]
+	}
+	at := append([]int32(nil), b.starts...)
+	b.order = make([]int32, len(rows))
+	for i, id := range ids {
+		b.order[at[id]] = rows[i]
+		at[id]++
+	}
+}
+
+// chooseRows puts the rows that can match into order, and those that a NULL keeps from it into nulls.
+func (b *buildSide) chooseRows(keys []arrow.Array) {
+	hasNulls := slices.ContainsFunc(keys, func(a arrow.Array) bool { return a.NullN() > 0 })
+	if len(b.refused) == 0 && !hasNulls {
+		b.order = rowNumbers(b.rows.rows)
+		return
+	}
+	for r := range int32(b.rows.rows) {
+		switch {
+		case int(r) < len(b.refused) && b.refused[r]:
+		case anyNull(keys, int(r)):
+			b.nulls = append(b.nulls, r)
+		default:
+			b.order = append(b.order, r)
+		}
+	}
+}
+
+func anyNull(cols []arrow.Array, row int) bool {
+	for _, c := range cols {
+		if c.IsNull(row) {
+			return true
+		}
+	}
+	return false
+}
+
+// matches are the rows of key number g.
+func (b *buildSide) matches(g int32) []int32 {
+	if b.starts == nil {
+		return b.order[g : g+1]
+	}
+	return b.order[b.starts[g]:b.starts[g+1]]
+}
+
+// unknownWith reports whether a probe key that equals no key compares as unknown with some: a NULL with any, any with NULL.
+func (b *buildSide) unknownWith(probeIsNull bool) bool {
+	return len(b.nulls) > 0 || (probeIsNull && len(b.order) > 0)
+}

@@ -1,0 +1,179 @@
+package executor
+
+import "github.com/apache/arrow/go/v17/arrow"
+
+// probeSide walks the other side batch by batch.
+type probeSide struct {
+	*joinSide
+	dense  *compactor
+	batch  Batch
+	active bool // batch is being worked on
+	values []arrow.Array
+	groups []int32 // of each selected row: key number, -1 or groupRefused
+	at     int     // the selected row whose candidates come next
+	within int     // how many of them are done
+	pairs  pairs
+	// unknown: the candidates are those that compare as unknown, of a null-aware join.
+	unknown bool
+	lists   [][]int32 // candidates of each selected row in that case
+	sel     []int32
+}
+
+// pairs are candidates or pairs: physical rows of the probe side's batch and rows of the build side.
+type pairs struct{ probe, build []int32 }
+
+// start takes a batch.
+func (p *probeSide) start(b Batch, build *buildSide) error {
+	passed := b.Sel
+	if p.filter != nil {
+		var err error
+		if passed, err = p.filter.Apply(b); err != nil {
+			return err
+		}
+		if !p.keep {
+			b.Sel = passed
+		}
+	}
+	p.batch, p.active, p.unknown, p.at, p.within = b, true, false, 0, 0
+	if err := p.lookUp(build); err != nil {
+		return err
+	}
+	if p.filter != nil && p.keep {
+		p.refuse(passed)
+	}
+	return nil
+}
+
+func (p *probeSide) lookUp(build *buildSide) error {
+	b := p.batch
+	if build.grouper == nil {
+		p.groups = append(p.groups[:0], make([]int32, b.Len())...)
+		if len(build.order) == 0 {
+			p.refuse([]int32{})
+		}
+		return nil
+	}
+	p.values = append(p.values[:0], make([]arrow.Array, len(p.keys))...)
+	if err := evalAll(p.keys, b, p.values); err != nil {
+		return err
+	}
+	var err error
+	if p.values, err = p.converted(p.values); err != nil {
+		return err
+	}
+	p.dense.compact(p.values, b.Sel)
+	p.groups = build.grouper.Find(p.values, b.Len(), p.groups)
+	return nil
+}
+
+// refuse makes the rows that are not in passed match nothing.
+func (p *probeSide) refuse(passed []int32) {
+	if passed == nil {
+		return
+	}
+	for i := range p.groups {
+		if len(passed) > 0 && int(passed[0]) == p.batch.Row(i) {
+			passed = passed[1:]
+		} else {
+			p.groups[i] = groupRefused
+		}
+	}
+}
+
+// groupRefused stands in the place of a key number for rows that the conditions refused: unlike keys that are not in the
+// table (-1), they do not compare as unknown either.
+const groupRefused = -2
+
+// keyIsNull reports whether the single key of the i-th selected row is NULL.
+func (p *probeSide) keyIsNull(i int) bool { return len(p.values) > 0 && p.values[0].IsNull(i) }
+
+// candidates are the build rows that the i-th selected row is to meet.
+func (p *probeSide) candidates(i int, build *buildSide) []int32 {
+	switch {
+	case p.unknown:
+		return p.lists[i]
+	case p.groups[i] < 0:
+		return nil
+	}
+	return build.matches(p.groups[i])
+}
+
+// fill makes the next candidates, at most max of them, and reports whether there are more.
+func (p *probeSide) fill(build *buildSide, max int) (more bool) {
+	p.pairs.probe, p.pairs.build = p.pairs.probe[:0], p.pairs.build[:0]
+	if build.starts == nil && !p.unknown {
+		p.fillUnique(build, max)
+		return p.at < len(p.groups)
+	}
+	for ; p.at < len(p.groups); p.at++ {
+		list := p.candidates(p.at, build)[p.within:]
+		room := max - len(p.pairs.probe)
+		take := min(len(list), room)
+		row := int32(p.batch.Row(p.at))
+		for range take {
+			p.pairs.probe = append(p.pairs.probe, row)
+		}
+		p.pairs.build = append(p.pairs.build, list[:take]...)
+		if take < len(list) {
+			p.within += take
+			return true
+		}
+		p.within = 0
+	}
+	return false
+}
+
+// fillUnique is fill where no key comes twice: a row has one candidate or none.
+func (p *probeSide) fillUnique(build *buildSide, max int) {
+	probe, matched := p.pairs.probe, p.pairs.build
+	sel, order := p.batch.Sel, build.order
+	at := p.at
+	for ; at < len(p.groups) && len(probe) < max; at++ {
+		g := p.groups[at]
+		if g < 0 {
+			continue
+		}
+		row := int32(at)
+		if sel != nil {
+			row = sel[at]
+		}
+		probe = append(probe, row)
+		matched = append(matched, order[g])
+	}
+	p.at, p.pairs.probe, p.pairs.build = at, probe, matched
+}
+
+// startUnknown begins the second walk of a null-aware join with conditions: rows without a pair meet the build rows that
+// compare as unknown with them. It reports false if that walk is done, or there is nothing to walk.
+func (p *probeSide) startUnknown(build *buildSide, state []rowState) bool {
+	if p.unknown {
+		return false
+	}
+	p.unknown, p.at, p.within = true, 0, 0
+	p.lists = append(p.lists[:0], make([][]int32, len(p.groups))...)
+	found := false
+	all := append(append([]int32(nil), build.order...), build.nulls...)
+	for i := range p.groups {
+		switch {
+		case p.groups[i] == groupRefused || state[p.batch.Row(i)]&rowMatched != 0:
+		case p.keyIsNull(i):
+			p.lists[i] = all
+		default:
+			p.lists[i] = build.nulls
+		}
+		found = found || len(p.lists[i]) > 0
+	}
+	return found
+}
+
+// keepTrue drops the candidates that are no pairs.
+func (p *pairs) keepTrue(verdicts []verdict) {
+	n := 0
+	for i, v := range verdicts {
+		if v == verdictTrue {
+			p.probe[n], p.build[n] = p.probe[i], p.build[i]
+			n++
+		}
+	}
+	p.probe, p.build = p.probe[:n], p.build[:n]
+}
