@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/scree-db/scree/codec/datum"
@@ -73,12 +74,7 @@ func header(n int) []string {
 func printTable(ctx context.Context, w io.Writer, rows executor.Operator) error {
 	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	line := func(cells []string) error {
-		for _, c := range cells {
-			if _, err := fmt.Fprintf(tw, "%s\t", c); err != nil {
-				return err
-			}
-		}
-		_, err := fmt.Fprintln(tw)
+		_, err := fmt.Fprintln(tw, strings.Join(cells, "\t"))
 		return err
 	}
 	if err := line(header(len(rows.Fields()))); err != nil {

@@ -31,7 +31,7 @@ func TestFormats(t *testing.T) {
 		batch.Cols = append(batch.Cols, c.Array())
 	}
 	for format, want := range map[string]string{
-		"table": "c0  c1                 \n1   say \"hi\", then go  \n-3  NULL               \n(2 rows)\n",
+		"table": "c0  c1\n1   say \"hi\", then go\n-3  NULL\n(2 rows)\n",
 		"csv":   "c0,c1\n1,\"say \"\"hi\"\", then go\"\n-3,NULL\n",
 		"json":  "[\"1\",\"say \\\"hi\\\", then go\"]\n[\"-3\",null]\n",
 	} {
