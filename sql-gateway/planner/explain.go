@@ -118,6 +118,11 @@ func (x *explainer) node(p physical, indent, branch, task string, where *site) {
 	case "└─":
 		indent += "  "
 	}
+	if l, ok := p.(*physLookup); ok {
+		x.node(l.index.child, indent, "├─", copTask, &site{l.index, dagDepth(l.index.child)})
+		x.node(l.table.child, indent, "└─", copTask, &site{l.table, dagDepth(l.table.child)})
+		return
+	}
 	kids := x.children(p)
 	for i, k := range kids {
 		b := "├─"
@@ -168,7 +173,6 @@ func roles(q *Query) map[physical]string {
 			m[b], m[pr] = "(Build)", "(Probe)"
 		case *physLookup:
 			m[p.index.child], m[p.table.child] = "(Build)", "(Probe)"
-			m[p.index], m[p.table] = "(Build)", "(Probe)"
 		}
 		for _, k := range p.inputs() {
 			visit(k)

@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -123,7 +124,7 @@ func intervals(p *accessPath) string {
 	prefixes := []string{""}
 	for _, part := range p.parts {
 		if !part.isPoint() {
-			lo, hi := boundText(part)
+			lo, hi := boundText(p, part)
 			out := make([]string, len(prefixes))
 			for i, pre := range prefixes {
 				out[i] = lo[:1] + joinText(pre, lo[1:]) + "," + joinText(pre, hi[:len(hi)-1]) + hi[len(hi)-1:]
@@ -168,10 +169,21 @@ func pointText(pt *Expr) string {
 	return pt.String()
 }
 
-// boundText gives the tightest-looking bounds: the last of each kind that was written.
-func boundText(part keyPart) (lo, hi string) {
+// boundText gives the tightest bounds, as their keys say.
+func boundText(p *accessPath, part keyPart) (lo, hi string) {
 	lo, hi = "[-inf", "+inf]"
+	var loKey, hiKey []byte
 	for _, c := range part.bounds {
+		from, to, _ := p.boundKeys(nil, c, p.partType(part))
+		if from != nil && bytes.Compare(from, loKey) < 0 || to != nil && hiKey != nil && bytes.Compare(to, hiKey) > 0 {
+			continue
+		}
+		if from != nil {
+			loKey = from
+		}
+		if to != nil {
+			hiKey = to
+		}
 		info, ok := cmpOpOf(c.sig)
 		if !ok {
 			prefix := likePrefix(c)

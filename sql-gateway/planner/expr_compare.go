@@ -153,6 +153,11 @@ func (b *builder) comparePair(l, r *Expr, et evalType) (*Expr, *Expr, error) {
 		return b.sameCollation(l, r, "=")
 	case evalDecimal:
 		return b.decimalPair(l, r)
+	case evalJSON:
+		if l, err = b.jsonValue(l); err == nil {
+			r, err = b.jsonValue(r)
+		}
+		return l, r, err
 	case evalTime:
 		if l, err = b.comparedTime(l, r); err == nil {
 			r, err = b.comparedTime(r, l)

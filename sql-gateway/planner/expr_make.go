@@ -101,7 +101,7 @@ func isEnumSet(ft *tipb.FieldType) bool { return ft.Tp == column.TypeEnum || ft.
 
 // castTo converts e to type ft.
 func (b *builder) castTo(e *Expr, ft *tipb.FieldType) (*Expr, error) {
-	if e.isNull() {
+	if e.isNull() || e.Type.Tp == column.TypeNull { // a column of that type is NULL in every row
 		return &Expr{kind: kindConst, Type: nullable(ft), coercion: 6}, nil
 	}
 	if sameShape(e.Type, ft) {
@@ -194,7 +194,7 @@ func (b *builder) naturalType(e *Expr, to evalType) *tipb.FieldType {
 	case evalDuration:
 		return durationType(b.fspFor(e))
 	case evalJSON:
-		return jsonType()
+		return withFlag(jsonType(), column.FlagParseToJSON, 0)
 	}
 	return stringType(displayLen(ft), b.connType)
 }

@@ -14,7 +14,7 @@ import (
 // fnDef describes a SQL function by the signature it becomes.
 type fnDef struct {
 	// args has one letter per argument, the class it is converted to: i, r, d, s, t (time), u (TIME), j, x (as it is); after
-	// '?' arguments may be missing, the letter before '*' repeats.
+	// '?' arguments may be missing, the letter before '*' stands any number of times, also none.
 	args string
 	make func(b *builder, name string, a []*Expr) (*Expr, error)
 }
@@ -27,6 +27,9 @@ func (d fnDef) arity() (least, most int) {
 		case '?':
 			optional = true
 		case '*':
+			if !optional {
+				least--
+			}
 			return least, -1
 		default:
 			most++
@@ -87,6 +90,10 @@ func (c *clause) funcCall(n *ast.FuncCallExpr) (*Expr, error) {
 		return c.trim(n)
 	case ast.CharFunc:
 		return nil, errNotSupported("CHAR()")
+	case ast.AnyValue:
+		if c.group != nil && len(n.Args) == 1 {
+			return c.aggregate(&ast.AggregateFuncExpr{F: ast.AggFuncFirstRow, Args: n.Args})
+		}
 	case ast.GetFormat:
 		return nil, errNotSupported("GET_FORMAT()")
 	}
@@ -348,6 +355,8 @@ func (c *clause) funcCast(n *ast.FuncCastExpr) (*Expr, error) {
 		if ft.Decimal > maxFsp {
 			return nil, errCode(mysql.ErrTooBigPrecision, ft.Decimal, "CAST", maxFsp)
 		}
+	case evalJSON:
+		ft.Flag |= column.FlagParseToJSON
 	case evalInt:
 		ft.Tp = column.TypeLongLong
 		ft.Flen = intLen

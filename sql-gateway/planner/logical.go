@@ -22,6 +22,7 @@ type scanNode struct {
 	cols    []*Column
 	offsets []int // of cols in table.Columns; -1 is the hidden row id
 	conds   []*Expr
+	out     []*Column // those that somebody above the scan wants; nil before pruning
 	hints   indexHints
 }
 

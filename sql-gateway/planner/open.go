@@ -411,11 +411,8 @@ func (o *opener) virtual(p *physVirtual) (executor.Operator, error) {
 }
 
 // dagRequest is a DAG with what the statement's context says.
-func (o *opener) dagRequest(list []*tipb.Executor, columns int) *tipb.DAGRequest {
-	dag := &tipb.DAGRequest{Executors: list, EncodeType: tipb.EncodeType_TypeChunk}
-	for i := range columns {
-		dag.OutputOffsets = append(dag.OutputOffsets, uint32(i))
-	}
+func (o *opener) dagRequest(list []*tipb.Executor, offsets []uint32) *tipb.DAGRequest {
+	dag := &tipb.DAGRequest{Executors: list, EncodeType: tipb.EncodeType_TypeChunk, OutputOffsets: offsets}
 	c := o.plan.Expr
 	if c == nil {
 		return dag

@@ -41,13 +41,23 @@ func (o *opener) request(p *physReader, ranges []kvclient.KeyRange) (*ReadReques
 		ranges, _ = o.bindPath(path).ranges()
 	}
 	req := &ReadRequest{
-		Table: path.table, Index: path.index, DAG: o.dagRequest(list, len(p.cols)), Fields: p.Types(), Ranges: ranges,
+		Table: path.table, Index: path.index, DAG: o.dagRequest(list, p.offsets()), Fields: p.Types(), Ranges: ranges,
 		Stats: o.stats.reader(p),
 	}
 	if p.order != nil {
 		req.KeepOrder, req.Desc = true, p.order.desc
 	}
 	return req, nil
+}
+
+// offsets are the places of a reader's columns among those of its pushed plan.
+func (p *physReader) offsets() []uint32 {
+	at := offsetsOf(p.child.base().cols)
+	out := make([]uint32, len(p.cols))
+	for i, c := range p.cols {
+		out[i] = uint32(at[c])
+	}
+	return out
 }
 
 // pushed lists the executors of a pushed plan, the scan first.

@@ -262,11 +262,26 @@ func (b *builder) arrange(p physical, cols []*Column) physical {
 	if same {
 		return p
 	}
+	if r, ok := p.(*physReader); ok && r.gives(cols) {
+		r.cols = cols
+		return r
+	}
 	exprs := make([]*Expr, len(cols))
 	for i, c := range cols {
 		exprs[i] = colExpr(c)
 	}
 	return &physProject{b.newBase("Projection", cols, p.base().rows), p, exprs}
+}
+
+// gives reports whether the pushed plan has all of cols.
+func (p *physReader) gives(cols []*Column) bool {
+	have := setOf(p.child.base().cols)
+	for _, c := range cols {
+		if !have[c] {
+			return false
+		}
+	}
+	return true
 }
 
 func (b *builder) limited(n *limitNode) (physical, error) {

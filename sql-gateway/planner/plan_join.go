@@ -13,7 +13,7 @@ func (b *builder) hashJoin(n *joinNode) (physical, error) {
 	l, r := b.estimate(n.left), b.estimate(n.right)
 	var err error
 	lookRight, lookLeft := b.lookupInto(n.right, n.on, l.rows), (*accessPath)(nil)
-	if n.kind == joinInner {
+	if n.kind == joinInner || n.kind == joinSemi {
 		if lookLeft = b.lookupInto(n.left, n.on, r.rows); lookLeft != nil && lookRight != nil {
 			if l.rows <= r.rows {
 				lookLeft = nil

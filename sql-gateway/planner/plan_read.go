@@ -52,7 +52,15 @@ func (b *builder) newReader(s *scanNode, path *accessPath, conds []*Expr, rows f
 	if path.index != nil {
 		kind = "IndexReader"
 	}
-	return &physReader{physBase: b.newBase(kind, s.cols, child.base().rows), child: child, scan: scan}
+	return &physReader{physBase: b.newBase(kind, s.output(), child.base().rows), child: child, scan: scan}
+}
+
+// output are the columns that a reader of the scan gives.
+func (s *scanNode) output() []*Column {
+	if s.out == nil {
+		return s.cols
+	}
+	return s.out
 }
 
 // residual drops the conditions that the ranges stand for exactly; known only where all values are known by now.
@@ -123,17 +131,18 @@ func (b *builder) lookupReader(s *scanNode, path *accessPath, rows float64) *phy
 	}
 	total, _ := b.tableRows(s.table)
 	is := b.indexScan(s, path.index, handle)
+	is.out = handle
 	found := math.Max(total*path.share*(&estimate{rows: total}).selectivity(early), 1)
 	index := b.newReader(is, path, early, found)
 	record := &accessPath{table: s.table, share: found / math.Max(total, 1)}
 	table := b.newReader(s, record, late, rows)
 	table.scan.name, table.scan.rows = "TableRowIDScan", found
-	return &physLookup{b.newBase("IndexLookUp", s.cols, rows), index, table, handle}
+	return &physLookup{b.newBase("IndexLookUp", s.output(), rows), index, table, handle}
 }
 
 // indexScan reads whole index entries: all columns in the index's order, then the handle.
 func (b *builder) indexScan(s *scanNode, ix *catalog.Index, handle []*Column) *scanNode {
-	is := &scanNode{table: s.table, alias: s.alias}
+	is := &scanNode{table: s.table, alias: s.alias, out: s.output()}
 	for _, c := range ix.Columns {
 		col := s.columnAt(c.Offset)
 		if col == nil || c.Length >= 0 || !readableKey(s.table.Columns[c.Offset].Type) {

@@ -76,6 +76,15 @@ func pruneScan(n *scanNode, needed colSet) {
 		cols, offsets = n.cols[i:i+1], n.offsets[i:i+1]
 	}
 	n.cols, n.offsets = cols, offsets
+	n.out = []*Column{}
+	for _, c := range cols {
+		if needed[c] {
+			n.out = append(n.out, c)
+		}
+	}
+	if len(n.out) == 0 {
+		n.out = cols[:1]
+	}
 }
 
 func cheapestColumn(n *scanNode) int {

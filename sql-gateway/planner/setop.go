@@ -147,21 +147,23 @@ func (b *builder) union(l, r *rel, unique bool) (*rel, error) {
 // membership is EXCEPT or INTERSECT: distinct left rows that are (not) among the right ones; NULLs are equal here.
 func (b *builder) membership(l, r *rel, not bool) (*rel, error) {
 	out := &rel{fields: make([]Field, len(l.fields))}
-	j := &joinNode{kind: semiKind(not), right: r.node}
-	var left []*Expr
+	j := &joinNode{kind: semiKind(not)}
+	var left, right []*Expr
 	for i := range l.cols {
 		pair := []*Expr{colExpr(l.cols[i]), colExpr(r.cols[i])}
 		ft, err := b.unify(pair, []int{0, 1})
 		if err != nil {
 			return nil, err
 		}
-		left = append(left, pair[0])
+		left, right = append(left, pair[0]), append(right, pair[1])
 		out.fields[i] = Field{Name: l.fields[i].Name, Type: ft}
 	}
 	p := b.newProject(l.node, left)
 	j.left = distinct(p)
+	rp := b.newProject(r.node, right)
+	j.right = rp
 	for i := range l.cols {
-		eq, err := b.compare(cmpNullEQ, colExpr(p.out[i]), colExpr(r.cols[i]))
+		eq, err := b.compare(cmpNullEQ, colExpr(p.out[i]), colExpr(rp.out[i]))
 		if err != nil {
 			return nil, err
 		}

@@ -17,6 +17,7 @@ const (
 	likeSelect     = 0.1
 	otherSelect    = 0.8
 	semiSelect     = 0.5
+	rowsPerKey     = 20  // of a value of an index's first column
 	groupReduction = 0.2 // distinct groups per row where no NDV is known
 )
 
@@ -79,7 +80,15 @@ func (b *builder) columnNDV(t *catalog.Table, off int) float64 {
 	if t.Virtual {
 		return 0
 	}
-	return b.ctx.Schema.NDV(t, off)
+	if n := b.ctx.Schema.NDV(t, off); n > 0 {
+		return n
+	}
+	for _, ix := range t.Indexes { // who makes an index expects it to tell rows apart
+		if len(ix.Columns) > 0 && ix.Columns[0].Offset == off {
+			return math.Max(rows/rowsPerKey, math.Min(rows, rowsPerKey))
+		}
+	}
+	return 0
 }
 
 func (b *builder) estimateScan(s *scanNode) *estimate {

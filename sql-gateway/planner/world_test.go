@@ -50,7 +50,7 @@ func newWorld(t testing.TB) *world {
 	require.NoError(t, err)
 	w := &world{t: t, cat: cat, db: "test", rows: map[string]float64{}, reads: map[string]int{},
 		vars: map[string]string{"collation_connection": "utf8mb4_bin", "sql_mode": "ONLY_FULL_GROUP_BY", "version_comment": "Scree", "autocommit": "ON"},
-		expr: &expr.Context{Flags: 32 | 2, Location: time.UTC, DivPrecisionIncrement: 4, Warnings: &expr.Warnings{}}}
+		expr: &expr.Context{Flags: 32 | 2, Location: time.UTC, DivPrecisionIncrement: 4, Warnings: &expr.Warnings{}, Random: func() uint64 { return 1 << 62 }}}
 	w.ddl("CREATE DATABASE IF NOT EXISTS test")
 	return w
 }
@@ -253,7 +253,11 @@ func (w *world) Read(_ context.Context, req *ReadRequest) (executor.Operator, er
 		if err != nil {
 			return nil, err
 		}
-		ops = append(ops, op)
+		pick := &pickOp{Operator: op}
+		for _, off := range req.DAG.OutputOffsets {
+			pick.offsets, pick.fields = append(pick.offsets, int(off)), append(pick.fields, op.Fields()[off])
+		}
+		ops = append(ops, pick)
 	}
 	w.reads[req.Table.Name] += len(req.Ranges)
 	for i, ft := range ops[0].Fields() {

@@ -1,0 +1,88 @@
+package planner
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/datadriven"
+
+	"github.com/scree-db/scree/codec/value"
+)
+
+// Scripts of statements on small tables, run against the in-memory cluster. Commands: ddl, insert table=…, query (rows),
+// types (rows' column names and types), explain, dag (number of documents). An error prints its code.
+func TestScripts(t *testing.T) {
+	datadriven.Walk(t, "testdata/scripts", func(t *testing.T, path string) {
+		w := newWorld(t)
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			switch d.Cmd {
+			case "ddl":
+				for _, s := range strings.Split(d.Input, ";") {
+					if strings.TrimSpace(s) != "" {
+						w.ddl(s)
+					}
+				}
+				return ""
+			case "insert":
+				var table string
+				d.ScanArgs(t, "table", &table)
+				w.insert(table, strings.Split(d.Input, "\n")...)
+				return ""
+			case "rows":
+				var table string
+				var n int
+				d.ScanArgs(t, "table", &table)
+				d.ScanArgs(t, "n", &n)
+				w.rows[table] = float64(n)
+				return ""
+			}
+			return w.script(d)
+		})
+	})
+}
+
+func (w *world) script(d *datadriven.TestData) string {
+	switch d.Cmd {
+	case "query":
+		lines, err := w.query(d.Input)
+		if err != nil {
+			return errorText(err)
+		}
+		return strings.Join(lines, "\n")
+	case "explain", "types", "dag":
+		q, err := w.plan(d.Input)
+		if err != nil {
+			return errorText(err)
+		}
+		if d.Cmd == "explain" {
+			return explainText(q)
+		}
+		if d.Cmd == "dag" {
+			docs, err := q.ExplainDAG()
+			if err != nil {
+				return errorText(err)
+			}
+			return fmt.Sprintf("%d documents", len(docs))
+		}
+		var out []string
+		for _, f := range q.Fields {
+			out = append(out, fmt.Sprintf("%s: %s(%d,%d) flag %d %s.%s.%s", f.Name, typeName(f.Type), f.Type.Flen, f.Type.Decimal, f.Type.Flag, f.DB, f.Table, f.OrigName))
+		}
+		return strings.Join(out, "\n")
+	}
+	return "unknown command " + d.Cmd
+}
+
+func errorText(err error) string {
+	var pe *Error
+	var ve *value.Error
+	switch {
+	case errors.As(err, &pe):
+		return fmt.Sprintf("error %d: %s", pe.Code, pe.Message)
+	case errors.As(err, &ve):
+		return fmt.Sprintf("error %d: %s", ve.Code, ve.Message)
+	}
+	return "error: " + err.Error()
+}
