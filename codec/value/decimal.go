@@ -37,11 +37,6 @@ func DecimalFromScaled(coef int64, scale int) Decimal {
 	return Decimal{Coef: decimal256.FromI64(coef), Scale: int32(scale)}
 }
 
-// DecimalFrom128 is coef × 10^-scale, the value of a Decimal128 column.
-func DecimalFrom128(coef decimal128.Num, scale int) Decimal {
-	return Decimal{Coef: decimal256.FromDecimal128(coef), Scale: int32(scale)}
-}
-
 // DecimalFromFloat64 gives the shortest decimal that reads back as v, as MySQL does. NaN, infinities and numbers of
 // more than 65 digits are errors.
 func DecimalFromFloat64(v float64) (Decimal, error) {

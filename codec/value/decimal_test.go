@@ -211,19 +211,6 @@ func TestDecimalBinaryBytes(t *testing.T) {
 	require.Equal(t, []byte{14, 4, 0x7e, 0xf2, 0x04, 0xc7, 0x2d, 0xfb, 0x2d}, AppendDecimalBinary(nil, dec(t, "-1234567890.1234"), 14, 4))
 }
 
-func TestDecimalChunk(t *testing.T) {
-	require.Equal(t, append([]byte{5, 3, 3, 1, 0x39, 0x30, 0, 0, 0x40, 0xa7, 0xdc, 0x1d}, make([]byte, 28)...),
-		AppendDecimalChunk(nil, dec(t, "-12345.5006").Rescale(3)))
-	rapid.Check(t, func(t *rapid.T) {
-		a := dec(t, anyDecimal(65).Draw(t, "a"))
-		cell := AppendDecimalChunk(nil, a)
-		require.Len(t, cell, DecimalChunkSize)
-		back, err := DecodeDecimalChunk(cell)
-		require.NoError(t, err)
-		require.Equal(t, a, back)
-	})
-}
-
 func FuzzDecodeDecimal(f *testing.F) {
 	f.Add([]byte{14, 4, 0x81, 0x0d, 0xfb, 0x38, 0xd2, 0x04, 0xd2}, 4)
 	f.Add([]byte{255, 255, 1}, 40)
@@ -240,9 +227,6 @@ func FuzzDecodeDecimal(f *testing.F) {
 			}
 		}
 		DecodeDecimalInt64(b, scale)
-		if cell, err := DecodeDecimalChunk(b); err == nil {
-			_ = cell.String()
-		}
 	})
 }
 
