@@ -19,7 +19,7 @@ import (
 // execute runs a statement and answers it. Whatever fails, the session is afterwards as the error code promises: the
 // statement's own writes are undone, and outside a transaction so is everything.
 func (s *Session) execute(ctx context.Context, stmt ast.StmtNode, text string, args []wire.Param, w *wire.Writer) error {
-	ctx, finish := s.started(ctx, text)
+	ctx, finish := s.started(ctx, stmt, text)
 	defer finish()
 	if keepsWarnings(stmt) {
 		return s.finishRead(ctx, s.newRun(ctx, stmt, text, args), w)

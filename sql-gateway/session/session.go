@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -150,6 +151,9 @@ func (s *Session) Query(ctx context.Context, text string, w *wire.Writer) error 
 
 // parse turns a text into statements. The parser keeps its own list of them for the next text, hence the copy.
 func (s *Session) parse(text string) ([]ast.StmtNode, error) {
+	if storageEngines.MatchString(text) {
+		text = "SHOW ENGINES" // the longer form is not in the grammar
+	}
 	stmts, _, err := s.parser.Parse(text, s.vars["character_set_client"], s.vars["collation_connection"])
 	if err == nil {
 		return slices.Clone(stmts), nil
@@ -164,6 +168,8 @@ func (s *Session) parse(text string) ([]ast.StmtNode, error) {
 	}
 	return nil, sqlError(mysql.ErrParse, "You have an error in your SQL syntax; check the manual that corresponds to your Scree version for the right syntax to use %s", err)
 }
+
+var storageEngines = regexp.MustCompile(`(?i)^\s*show\s+storage\s+engines\s*;?\s*$`)
 
 // fail records an error outside of any statement's run.
 func (s *Session) fail(ctx context.Context, err error) error {
@@ -279,15 +285,16 @@ func (s *Session) busy() bool {
 	return s.mu.cancel != nil
 }
 
-// started tells the process list what runs, and returns the statement's context and what ends it.
-func (s *Session) started(ctx context.Context, text string) (context.Context, func()) {
+// started tells the process list what runs, and returns the statement's context and what ends it. max_execution_time
+// bounds queries only, as in MySQL.
+func (s *Session) started(ctx context.Context, stmt ast.StmtNode, text string) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	s.mu.Lock()
 	s.mu.command, s.mu.info, s.mu.since, s.mu.cancel = "Query", text, time.Now(), cancel
 	s.mu.Unlock()
 	s.srv.queries.Add(1)
 	stop := func() {}
-	if limit := s.intVar("max_execution_time"); limit > 0 {
+	if limit := s.intVar("max_execution_time"); limit > 0 && isQuery(stmt) {
 		timer := time.AfterFunc(time.Duration(limit)*time.Millisecond, func() { cancel(errTimeout) })
 		stop = func() { timer.Stop() }
 	}
@@ -297,6 +304,15 @@ func (s *Session) started(ctx context.Context, text string) (context.Context, fu
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.mu.command, s.mu.info, s.mu.since, s.mu.cancel = "Sleep", "", time.Now(), nil
+	}
+}
+
+func isQuery(stmt ast.StmtNode) bool {
+	switch stmt.(type) {
+	case *ast.SelectStmt, *ast.SetOprStmt:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -170,6 +170,19 @@ func TestErrors(t *testing.T) {
 	require.Equal(t, "it broke", e.Message)
 }
 
+// TestPanic: a statement that panics costs its client the connection, and nobody else anything.
+func TestPanic(t *testing.T) {
+	f := startFake(t)
+	f.results["bug"] = fakeResult{bug: true}
+	db := open(t, f, "root@tcp(%s)/")
+	other := open(t, f, "root@tcp(%s)/")
+	require.NoError(t, other.Ping())
+	_, err := db.Exec("bug")
+	require.ErrorContains(t, err, "internal error: a bug")
+	require.NoError(t, other.Ping())
+	require.NoError(t, db.Ping()) // on a new connection
+}
+
 func TestMultiResults(t *testing.T) {
 	f := startFake(t)
 	one := fakeResult{cols: []Column{{Name: "a", Type: typeOf(column.TypeLong)}}, rows: [][]datum.Datum{{number(1)}}}

@@ -3,8 +3,10 @@ package wire
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/pingcap/tidb/pkg/parser/mysql"
@@ -62,7 +64,7 @@ func (c *Conn) nextCommand() ([]byte, error) {
 // answer runs a command. What the session or a decoder complains of goes to the client; an error of answer itself
 // is one of the stream.
 func (c *Conn) answer(ctx context.Context, command byte, arg []byte) error {
-	err := c.dispatch(ctx, command, arg)
+	err := c.guarded(ctx, command, arg)
 	var broken *streamError
 	switch {
 	case err == nil:
@@ -76,6 +78,19 @@ func (c *Conn) answer(ctx context.Context, command byte, arg []byte) error {
 	default:
 		return c.sendError(err)
 	}
+}
+
+// guarded keeps a bug in one statement from ending the whole server: the client is told, and its connection, whose state
+// cannot be trusted any more, ends.
+func (c *Conn) guarded(ctx context.Context, command byte, arg []byte) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.log.Error("panic in a statement", "connection", c.id, "command", command, "panic", p, "stack", string(debug.Stack()))
+			bug := mysql.NewErr(mysql.ErrUnknown, fmt.Sprintf("internal error: %v; see the server's log", p))
+			err = stream(errors.Join(errQuit, c.sendError(bug)))
+		}
+	}()
+	return c.dispatch(ctx, command, arg)
 }
 
 // streamError is a failure of the connection, as against one of the statement.

@@ -36,6 +36,7 @@ type fakeResult struct {
 	params int
 	echo   bool
 	infile bool
+	bug    bool
 	more   *fakeResult
 }
 
@@ -111,6 +112,9 @@ func (s *fakeSession) Query(_ context.Context, text string, w *Writer) error {
 func (s *fakeSession) answer(res fakeResult, w *Writer, args []Param) error {
 	if res.err != nil {
 		return res.err
+	}
+	if res.bug {
+		panic("a bug")
 	}
 	w.More = res.more != nil
 	if err := s.answerOne(res, w, args); err != nil || res.more == nil {
