@@ -214,7 +214,7 @@ func (p *peer) self() *metapb.Peer {
 	return &metapb.Peer{Id: p.id, StoreId: p.store.cfg.StoreID}
 }
 
-// status is a copy of raft's view without its maps.
+// raftState is raft's view of the group, without what allocates.
 func (p *peer) raftState() raft.BasicStatus { return p.rn.BasicStatus() }
 
 // raftLogger passes raft's messages on. What it calls information is for debugging a region.
