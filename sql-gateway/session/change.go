@@ -58,13 +58,18 @@ func (s *Session) tryChange(ctx context.Context, stmt ast.StmtNode, text string,
 		s.endStatement(before)
 		return nil, err
 	}
-	for id, n := range res.RowDelta {
-		s.txn.rows[id] += n
-	}
 	if s.inTransaction() {
+		for id, n := range res.RowDelta {
+			s.txn.rows[id] += n
+		}
 		return res, nil
 	}
-	return res, s.commit(ctx)
+	// Part of the rows may have been committed on the way (dml.Env.Flush): they count now, with the rest.
+	if err := s.commit(ctx); err != nil {
+		return nil, err
+	}
+	s.srv.catalog.AddRows(res.RowDelta)
+	return res, nil
 }
 
 // endStatement undoes a failed statement: down to its savepoint inside a transaction, altogether outside of one.

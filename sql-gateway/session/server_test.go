@@ -303,8 +303,33 @@ func TestLoadData(t *testing.T) {
 	var count, sum int
 	require.NoError(t, db.QueryRow("select count(*), cast(sum(d * 2) as signed) from t").Scan(&count, &sum))
 	require.Equal(t, []int{5000, 4999*5000 + 5000}, []int{count, sum})
+	require.NoError(t, db.QueryRow("select table_rows from information_schema.tables where table_schema = database()").Scan(&count))
+	require.Equal(t, 5000, count)
 	_, err = db.Exec("load data infile '/etc/passwd' into table t")
 	requireCode(t, mysql.ErrNotAllowedCommand, err)
+}
+
+// TestRowCounts: transactions count their rows when they commit, without what they rolled back.
+func TestRowCounts(t *testing.T) {
+	db := open(t, "")
+	mustExec(t, db, "create table t (a int primary key)")
+	count := func() (n int) {
+		require.NoError(t, db.QueryRow("select table_rows from information_schema.tables where table_schema = database()").Scan(&n))
+		return n
+	}
+	mustExec(t, db, "insert into t values (1), (2)")
+	require.Equal(t, 2, count())
+	txn, err := db.Begin()
+	require.NoError(t, err)
+	mustExec(t, txn, "insert into t values (3)")
+	mustExec(t, txn, "savepoint a")
+	mustExec(t, txn, "insert into t values (4), (5)")
+	mustExec(t, txn, "rollback to a")
+	require.Equal(t, 2, count())
+	require.NoError(t, txn.Commit())
+	require.Equal(t, 3, count())
+	mustExec(t, db, "delete from t where a < 3")
+	require.Equal(t, 1, count())
 }
 
 // TestDDLWaits: a change of a table waits for the transaction that uses it, and gives up in time.

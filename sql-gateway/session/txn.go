@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"maps"
 	"strings"
 
 	"github.com/pingcap/tidb/pkg/parser/mysql"
@@ -16,13 +17,15 @@ import (
 type transaction struct {
 	kv         *kvclient.Txn
 	savepoints []savepoint
-	// rows are the changes of row counts by table id, counted when the transaction commits.
+	// rows are the changes of row counts by table id of the statements so far, counted when the transaction commits. A
+	// statement outside of a transaction counts its own.
 	rows map[int64]int64
 }
 
 type savepoint struct {
 	name string // lower case
 	at   int
+	rows map[int64]int64 // transaction.rows as it was
 }
 
 // inTransaction reports whether statements are part of a transaction that a COMMIT ends.
@@ -97,7 +100,6 @@ func (s *Session) renew(ctx context.Context) (*kvclient.Txn, error) {
 		if err := old.kv.Commit(ctx); err != nil {
 			return nil, s.commitError(ctx, old.kv, err)
 		}
-		s.srv.catalog.AddRows(old.rows)
 	}
 	s.txn = nil
 	txn, err := s.transaction(ctx)
@@ -133,7 +135,7 @@ func (s *Session) setSavepoint(ctx context.Context, name string) error {
 	if i := txn.findSavepoint(name); i >= 0 {
 		txn.savepoints = append(txn.savepoints[:i], txn.savepoints[i+1:]...)
 	}
-	txn.savepoints = append(txn.savepoints, savepoint{name, txn.kv.Savepoint()})
+	txn.savepoints = append(txn.savepoints, savepoint{name, txn.kv.Savepoint(), maps.Clone(txn.rows)})
 	return nil
 }
 
@@ -156,6 +158,7 @@ func (s *Session) rollbackTo(name string) error {
 		return errCode(mysql.ErrSpDoesNotExist, "SAVEPOINT", name)
 	}
 	s.txn.kv.RollbackTo(s.txn.savepoints[i].at)
+	s.txn.rows = maps.Clone(s.txn.savepoints[i].rows)
 	s.txn.savepoints = s.txn.savepoints[:i+1]
 	return nil
 }
