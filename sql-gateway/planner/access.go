@@ -268,7 +268,7 @@ func (b *builder) lookupPath(s *scanNode, conds []*Expr, outerRows float64) *acc
 		return nil
 	}
 	rows, _ := b.tableRows(s.table)
-	full := rows * b.choosePath(s, nil).share
+	full := b.scanCost(s)
 	if full < smallTable {
 		return nil
 	}

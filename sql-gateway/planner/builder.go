@@ -29,6 +29,7 @@ type builder struct {
 	scalars     []*scalarSubquery
 	fullGroupBy bool
 	estimates   map[logical]*estimate
+	scanCosts   map[*scanNode]float64
 }
 
 // scalarSubquery is an uncorrelated subquery whose one row (or existence) becomes constants.
@@ -48,7 +49,7 @@ type rel struct {
 }
 
 func newBuilder(ctx *Context) *builder {
-	b := &builder{ctx: ctx, db: ctx.DB, fullGroupBy: true, estimates: map[logical]*estimate{}}
+	b := &builder{ctx: ctx, db: ctx.DB, fullGroupBy: true, estimates: map[logical]*estimate{}, scanCosts: map[*scanNode]float64{}}
 	b.connType = &tipb.FieldType{Tp: column.TypeVarString, Collate: -collateUTF8, Charset: "utf8mb4"}
 	if ctx.Vars != nil {
 		if name, ok := ctx.Vars.SysVar("collation_connection", false); ok {

@@ -15,6 +15,7 @@ import (
 // for all. The order is found by dynamic programming over connected subsets (up to dpRelations relations) or greedily.
 type joinGroup struct {
 	b        *builder
+	unique   map[[2]uint64]float64 // see uniqueLeaf
 	leaves   []logical
 	cols     []colSet // of leaves
 	est      []*estimate
@@ -46,7 +47,7 @@ const (
 
 // orderJoins takes the group of inner joins at n apart, pushes what concerns one relation into it and joins them anew.
 func (b *builder) orderJoins(n *joinNode, preds []*Expr) (logical, error) {
-	g := &joinGroup{b: b}
+	g := &joinGroup{b: b, unique: map[[2]uint64]float64{}}
 	conds := g.flatten(n, append([]*Expr(nil), preds...))
 	if len(g.leaves) > maxGroup {
 		return nil, errNotSupported("joins of more than %d tables", maxGroup)
@@ -246,12 +247,14 @@ func (g *joinGroup) domains() {
 	}
 }
 
-// joinSet is a joined subset of the leaves.
+// joinSet is a joined subset of the leaves: one leaf, or the join of two sets.
 type joinSet struct {
-	node logical
-	mask uint64
-	rows float64
-	cost float64
+	node        logical // of a leaf
+	left, right *joinSet
+	conds       []*Expr
+	mask        uint64
+	rows        float64
+	cost        float64
 }
 
 func (g *joinGroup) leafSet(i int) *joinSet {
@@ -262,11 +265,15 @@ func (g *joinGroup) leafSet(i int) *joinSet {
 	return s
 }
 
-// scanCost is the rows that a scan reads.
+// scanCost is the rows that a scan, its conditions in place, reads.
 func (b *builder) scanCost(s *scanNode) float64 {
+	if c, ok := b.scanCosts[s]; ok {
+		return c
+	}
 	rows, _ := b.tableRows(s.table)
-	path := b.choosePath(s, nil)
-	return math.Max(rows*path.share, 1)
+	c := math.Max(rows*b.choosePath(s, nil).share, 1)
+	b.scanCosts[s] = c
+	return c
 }
 
 // solve joins all leaves: connected parts first, then those with each other.
@@ -276,9 +283,9 @@ func (g *joinGroup) solve() logical {
 		sets[i] = g.leafSet(i)
 	}
 	if len(sets) <= dpRelations {
-		return g.dynamic(sets).node
+		return g.tree(g.dynamic(sets))
 	}
-	return g.greedy(sets).node
+	return g.tree(g.greedy(sets))
 }
 
 // dynamic finds the cheapest tree over all subsets.
@@ -339,11 +346,7 @@ func (g *joinGroup) greedy(sets []*joinSet) *joinSet {
 
 func (g *joinGroup) connected(l, r uint64) bool {
 	for _, cl := range g.classes {
-		var has uint64
-		for _, i := range cl.leaf {
-			has |= 1 << i
-		}
-		if has&l != 0 && has&r != 0 {
+		if has := cl.mask(); has&l != 0 && has&r != 0 {
 			return true
 		}
 	}
@@ -376,9 +379,18 @@ func (g *joinGroup) cheapest(l, r *joinSet) *joinSet {
 			}
 		}
 	}
-	s.node = &joinNode{kind: joinInner, left: l.node, right: r.node, on: conds}
-	g.b.estimates[s.node] = &estimate{rows: s.rows, ndv: map[*Column]float64{}}
+	s.left, s.right, s.conds = l, r, conds
 	return s
+}
+
+// tree makes the join nodes of a set.
+func (g *joinGroup) tree(s *joinSet) logical {
+	if s.left == nil {
+		return s.node
+	}
+	n := &joinNode{kind: joinInner, left: g.tree(s.left), right: g.tree(s.right), on: s.conds}
+	g.b.estimates[n] = &estimate{rows: s.rows, ndv: map[*Column]float64{}}
+	return n
 }
 
 // conditions are those that a join of two sets applies: one equality of each class they share, and what touches both.
@@ -467,24 +479,45 @@ func (g *joinGroup) uniqueLeaf(i, parts int, l, r uint64) float64 {
 	case l&bit == 0:
 		return 0
 	}
-	var eqs []*Expr
-	for _, cl := range g.classes {
-		var mine, theirs *Column
-		for k, leaf := range cl.leaf {
-			if leaf == i {
-				mine = cl.cols[k]
-			} else if other&(1<<leaf) != 0 {
-				theirs = cl.cols[k]
-			}
-		}
-		if mine != nil && theirs != nil {
-			eqs = append(eqs, &Expr{kind: kindFunc, sig: cmpSig(cmpEQ, evalOf(mine.Type)), args: []*Expr{colExpr(mine), colExpr(theirs)}})
+	var shared uint64
+	for k, cl := range g.classes[:min(len(g.classes), 64)] {
+		if m := cl.mask(); m&(1<<i) != 0 && m&other != 0 {
+			shared |= 1 << k
 		}
 	}
-	if len(eqs) != parts {
+	if bits.OnesCount64(shared) != parts {
 		return 0
 	}
-	return g.b.uniqueRows(g.leaves[i], eqs)
+	key := [2]uint64{uint64(i), shared}
+	n, ok := g.unique[key]
+	if !ok {
+		n = g.b.uniqueRows(g.leaves[i], g.classEqualities(i, shared))
+		g.unique[key] = n
+	}
+	return n
+}
+
+// mask is the set of leaves that a class has columns of.
+func (cl *eqClass) mask() uint64 {
+	var m uint64
+	for _, leaf := range cl.leaf {
+		m |= 1 << leaf
+	}
+	return m
+}
+
+// classEqualities equate a leaf's columns of some classes with something outside of the leaf.
+func (g *joinGroup) classEqualities(leaf int, shared uint64) []*Expr {
+	var eqs []*Expr
+	for k, cl := range g.classes {
+		for m, col := range cl.cols {
+			if shared&(1<<k) != 0 && cl.leaf[m] == leaf {
+				outside := colExpr(&Column{Type: col.Type})
+				eqs = append(eqs, &Expr{kind: kindFunc, sig: cmpSig(cmpEQ, evalOf(col.Type)), args: []*Expr{colExpr(col), outside}})
+			}
+		}
+	}
+	return eqs
 }
 
 // bothSides marks the equalities of the classes that a leaf has part in as accounted for; false if none is left to

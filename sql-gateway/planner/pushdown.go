@@ -11,7 +11,7 @@ import (
 func (b *builder) push(n logical, preds []*Expr) (logical, error) {
 	switch n := n.(type) {
 	case *scanNode:
-		n.conds = append(n.conds, dedup(preds)...)
+		n.conds = append(n.conds, dedup(normalize(preds))...)
 		return n, nil
 	case *selectNode:
 		return b.push(n.child, append(preds[:len(preds):len(preds)], n.conds...))
@@ -363,6 +363,9 @@ func factorOr(e *Expr) []*Expr {
 	if len(branches) < 2 {
 		return []*Expr{e}
 	}
+	if in := asIn(branches); in != nil {
+		return []*Expr{in}
+	}
 	parts := make([][]*Expr, len(branches))
 	count := map[string]int{}
 	for i, br := range branches {
@@ -391,6 +394,25 @@ func factorOr(e *Expr) []*Expr {
 		rest = append(rest, joinAnd(own))
 	}
 	return append(common, joinOr(rest))
+}
+
+// asIn makes one IN of equalities of one column with constants; nil if the branches are anything else.
+func asIn(branches []*Expr) *Expr {
+	info, ok := cmpOpOf(branches[0].sig)
+	if !ok || info.op != cmpEQ || branches[0].kind != kindFunc {
+		return nil
+	}
+	args := []*Expr{branches[0].args[0]}
+	for _, br := range dedupAll(branches) {
+		if br.kind != kindFunc || br.sig != branches[0].sig || !br.args[0].isCol() || br.args[0].col != args[0].col || !br.args[1].isConst() {
+			return nil
+		}
+		args = append(args, br.args[1])
+	}
+	if len(args) == 2 {
+		return branches[0]
+	}
+	return &Expr{kind: kindFunc, Type: nullable(branches[0].Type), sig: inSigs[info.eval], name: "in", args: args, coercion: 5}
 }
 
 func dedupAll(list []*Expr) []*Expr {
