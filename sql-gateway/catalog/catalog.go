@@ -23,8 +23,6 @@ type Options struct {
 	Backfill func(ctx context.Context, t *Table, ix *Index) error
 	// Now is the wall clock.
 	Now func() time.Time
-	// LockWait bounds how long DDL waits for transactions that use a table.
-	LockWait time.Duration
 }
 
 // Catalog is the schema of a cluster as one gateway sees it. Safe for concurrent use.

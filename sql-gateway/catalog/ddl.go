@@ -86,7 +86,7 @@ func (e *edit) realDatabase(name string) (*Database, error) {
 func (c *Catalog) DropDatabase(ctx context.Context, stmt *ast.DropDatabaseStmt) (int, []Warning, error) {
 	missing := errCode(mysql.ErrDBDropExists, stmt.Name.O)
 	tables := c.Current().Tables(stmt.Name.O)
-	release, err := c.locks.Exclude(ctx, tableIDs(tables)...)
+	release, err := c.exclude(ctx, tableIDs(tables)...)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -224,7 +224,7 @@ func (c *Catalog) DropTables(ctx context.Context, db string, stmt *ast.DropTable
 		}
 		warnings = append(warnings, note(unknown))
 	}
-	release, err := c.locks.Exclude(ctx, tableIDs(tables)...)
+	release, err := c.exclude(ctx, tableIDs(tables)...)
 	if err != nil {
 		return nil, err
 	}
@@ -303,7 +303,7 @@ func (c *Catalog) lockTable(ctx context.Context, db string, name *ast.TableName)
 		if t.View != nil || t.Virtual {
 			return nil, nil, errCode(mysql.ErrWrongObject, t.DB, t.Name, "BASE TABLE")
 		}
-		release, err := c.locks.Exclude(ctx, t.ID)
+		release, err := c.exclude(ctx, t.ID)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -321,7 +321,7 @@ func (c *Catalog) Rename(ctx context.Context, db string, from, to *ast.TableName
 	if err != nil {
 		return err
 	}
-	release, err := c.locks.Exclude(ctx, t.ID)
+	release, err := c.exclude(ctx, t.ID)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/pingcap/tidb/pkg/parser/mysql"
 )
@@ -91,6 +92,23 @@ func (l *Locks) Exclude(ctx context.Context, ids ...int64) (release func(), err 
 		}
 	}
 	return func() { l.releaseExclusive(ids) }, nil
+}
+
+type lockWaitKey struct{}
+
+// WithLockWait bounds how long DDL under ctx waits for the transactions that use a table, and nothing else that it does.
+func WithLockWait(ctx context.Context, wait time.Duration) context.Context {
+	return context.WithValue(ctx, lockWaitKey{}, wait)
+}
+
+// exclude is Locks.Exclude with the patience of WithLockWait.
+func (c *Catalog) exclude(ctx context.Context, ids ...int64) (release func(), err error) {
+	if wait, ok := ctx.Value(lockWaitKey{}).(time.Duration); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, wait)
+		defer cancel()
+	}
+	return c.locks.Exclude(ctx, ids...)
 }
 
 func (l *Locks) exclude(ctx context.Context, id int64) error {

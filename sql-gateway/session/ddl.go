@@ -35,9 +35,7 @@ func (r *run) ddl() (wire.OK, error) {
 		return wire.OK{}, err
 	}
 	wait := time.Duration(r.s.intVar("lock_wait_timeout")) * time.Second
-	ctx, cancel := context.WithTimeout(r.ctx, wait)
-	defer cancel()
-	ok, warnings, err := r.changeSchema(ctx)
+	ok, warnings, err := r.changeSchema(catalog.WithLockWait(r.ctx, wait))
 	for _, w := range warnings {
 		level := "Warning"
 		if w.Note {

@@ -355,6 +355,42 @@ func TestDDLWaits(t *testing.T) {
 	require.Equal(t, 1, n)
 }
 
+// TestUniqueOverDuplicates: an index that the rows do not allow is refused and leaves nothing behind.
+func TestUniqueOverDuplicates(t *testing.T) {
+	db := open(t, "")
+	mustExec(t, db, "create table t (id int primary key, a int)")
+	mustExec(t, db, "insert into t values (1, 5), (2, 5)")
+	_, err := db.Exec("alter table t add unique index ua (a)")
+	requireCode(t, mysql.ErrDupEntry, err)
+	mustExec(t, db, "insert into t values (3, 5)")
+	mustExec(t, db, "delete from t where id < 3")
+	mustExec(t, db, "alter table t add unique index ua (a)")
+	_, err = db.Exec("insert into t values (4, 5)")
+	requireCode(t, mysql.ErrDupEntry, err)
+}
+
+// TestUserLocks: a lock has one owner, who may take it twice; others wait, and get it when its connection ends.
+func TestUserLocks(t *testing.T) {
+	var u userLocks
+	ctx := context.Background()
+	require.True(t, u.get(ctx, "a", 1))
+	require.True(t, u.get(ctx, "a", 1))
+	over, cancel := context.WithCancel(ctx)
+	cancel()
+	require.False(t, u.get(over, "a", 2))
+	released, known := u.release("a", 2)
+	require.Equal(t, []bool{false, true}, []bool{released, known})
+	released, _ = u.release("a", 1)
+	require.True(t, released)
+	got := make(chan bool)
+	go func() { got <- u.get(ctx, "a", 2) }()
+	require.Equal(t, int64(1), u.releaseAll(1))
+	require.True(t, <-got)
+	owner, held := u.owner("a")
+	require.True(t, held)
+	require.Equal(t, uint64(2), owner)
+}
+
 // TestOldSnapshot: a transaction whose snapshot is older than an index may not read the table through it.
 func TestOldSnapshot(t *testing.T) {
 	db := open(t, "")
