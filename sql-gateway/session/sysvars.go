@@ -279,7 +279,7 @@ func (g *globals) set(name, val string) {
 	g.vals[name] = val
 }
 
-// copyTo gives a session its own values.
+// all copies the values, for a new session.
 func (g *globals) all() map[string]string {
 	g.mu.RLock()
 	defer g.mu.RUnlock()

@@ -1,9 +1,11 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -11,6 +13,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/bitutil"
 	"github.com/apache/arrow/go/v17/arrow/decimal128"
 	"github.com/apache/arrow/go/v17/arrow/decimal256"
+	"github.com/pingcap/tidb/pkg/parser/mysql"
 	"github.com/pingcap/tipb/go-tipb"
 
 	"github.com/scree-db/scree/codec/column"
@@ -53,6 +56,7 @@ type columnEncoder struct {
 	typ   byte // MySQL type code
 	scale int  // DECIMAL: fraction digits; times: fsp; floats: fixed digits or -1
 	width int  // bytes of a BIT; bytes of an integer in the binary form
+	pad   int  // digits that ZEROFILL pads an integer to
 	nulls []byte
 	ft    *tipb.FieldType
 
@@ -124,6 +128,9 @@ func (c *columnEncoder) initFloat(ft *tipb.FieldType) {
 
 func (c *columnEncoder) initByKind(ft *tipb.FieldType) {
 	c.width = intWidth(byte(ft.Tp))
+	if mysql.HasZerofillFlag(uint(ft.Flag)) {
+		c.pad = min(int(ft.Flen), maxPad)
+	}
 	switch column.KindOf(ft) {
 	case column.Int64:
 		c.form = formInt
@@ -215,7 +222,7 @@ func (r *rowEncoder) appendText(dst []byte, c *columnEncoder, row int) []byte {
 	case formInt:
 		dst = strconv.AppendInt(dst, c.i64[row], 10)
 	case formUint:
-		dst = strconv.AppendUint(dst, c.u64[row], 10)
+		dst = zeroPad(strconv.AppendUint(dst, c.u64[row], 10), at+1, c.pad)
 	case formFloat32:
 		dst = appendFloat(dst, c.f64[row], c.scale, 32)
 	case formFloat64:
@@ -239,6 +246,20 @@ func (r *rowEncoder) appendText(dst []byte, c *columnEncoder, row int) []byte {
 	}
 	return sealText(dst, at)
 }
+
+// maxPad is the greatest display width of an integer.
+const maxPad = 255
+
+// zeroPad puts zeros before the digits that begin at at, up to the given number of digits.
+func zeroPad(dst []byte, at, digits int) []byte {
+	missing := digits - (len(dst) - at)
+	if missing <= 0 {
+		return dst
+	}
+	return slices.Insert(dst, at, zeros[:missing]...)
+}
+
+var zeros = bytes.Repeat([]byte{'0'}, maxPad)
 
 // sealText puts the length of what was appended after at into the byte at at, making room if one byte is too little.
 func sealText(dst []byte, at int) []byte {
