@@ -146,6 +146,7 @@ type lookupJoinOp struct {
 	outer  executor.Operator
 	join   executor.Operator
 	fields []*tipb.FieldType
+	held   int64 // bytes of gathered rows, charged to the query
 }
 
 func (o *opener) lookupJoin(p *physJoin) (executor.Operator, error) {
@@ -163,6 +164,7 @@ func (o *opener) lookupJoin(p *physJoin) (executor.Operator, error) {
 func (l *lookupJoinOp) Fields() []*tipb.FieldType { return l.fields }
 
 func (l *lookupJoinOp) Close() error {
+	l.o.env.Memory.Shrink(l.held)
 	if l.join != nil {
 		return l.join.Close() // closes the outer side, too
 	}
@@ -205,8 +207,12 @@ func (l *lookupJoinOp) start(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		gathered = append(gathered, column.Compact(b))
-		rows += b.Len()
+		kept := column.Compact(b)
+		if err := l.charge(kept); err != nil {
+			return err
+		}
+		gathered = append(gathered, kept)
+		rows += kept.Rows
 	}
 	var ranges []kvclient.KeyRange
 	if all {
@@ -220,6 +226,18 @@ func (l *lookupJoinOp) start(ctx context.Context) error {
 		ranges, _ = path.ranges()
 	}
 	return l.open(gathered, ranges)
+}
+
+func (l *lookupJoinOp) charge(b executor.Batch) error {
+	n := int64(0)
+	for _, c := range b.Cols {
+		n += int64(c.Data().SizeInBytes())
+	}
+	if err := l.o.env.Memory.Grow(n); err != nil {
+		return err
+	}
+	l.held += n
+	return nil
 }
 
 func (l *lookupJoinOp) open(gathered []executor.Batch, ranges []kvclient.KeyRange) error {

@@ -169,7 +169,16 @@ func (o *opener) tree(p physical) (*tipb.Executor, error) {
 			return o.join(p)
 		}
 		return o.leaf(p, func() (executor.Operator, error) { return o.lookupJoin(p) }), nil
-	case *physSelect, *physProject, *physAgg, *physSort:
+	case *physSelect:
+		if neverHolds(o.bindAll(p.conds)) { // a scalar subquery has decided for all rows
+			return o.leaf(p, func() (executor.Operator, error) { return executor.NewValues(p.Types()), nil }), nil
+		}
+		child, err := o.tree(p.child)
+		if err != nil {
+			return nil, err
+		}
+		return o.describe(p, child)
+	case *physProject, *physAgg, *physSort:
 		child, err := o.tree(p.inputs()[0])
 		if err != nil {
 			return nil, err

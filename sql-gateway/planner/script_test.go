@@ -3,10 +3,12 @@ package planner
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/cockroachdb/datadriven"
+	"github.com/stretchr/testify/require"
 
 	"github.com/scree-db/scree/codec/value"
 )
@@ -50,6 +52,7 @@ func (w *world) script(d *datadriven.TestData) string {
 		if err != nil {
 			return errorText(err)
 		}
+		w.otherPlans(d.Input, lines)
 		return strings.Join(lines, "\n")
 	case "explain", "types", "dag":
 		q, err := w.plan(d.Input)
@@ -73,6 +76,31 @@ func (w *world) script(d *datadriven.TestData) string {
 		return strings.Join(out, "\n")
 	}
 	return "unknown command " + d.Cmd
+}
+
+// otherPlans runs a query under other beliefs about the sizes of the tables, which make other plans: index joins into each
+// table, build sides swapped. The rows must stay the same.
+func (w *world) otherPlans(sql string, want []string) {
+	saved := w.rows
+	defer func() { w.rows = saved }()
+	names := []string{"t", "u", "h"}
+	for mask := range 1 << len(names) {
+		w.rows = map[string]float64{}
+		for i, n := range names {
+			w.rows[n] = 3
+			if mask&(1<<i) != 0 {
+				w.rows[n] = 1e6
+			}
+		}
+		got, err := w.query(sql)
+		require.NoError(w.t, err, sql)
+		if !strings.Contains(sql, "group_concat") {
+			slices.Sort(got)
+		}
+		sorted := slices.Clone(want)
+		slices.Sort(sorted)
+		require.Equal(w.t, sorted, got, "%s\nwith rows %v", sql, w.rows)
+	}
 }
 
 func errorText(err error) string {
