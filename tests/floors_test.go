@@ -24,7 +24,7 @@ var floors = []struct {
 	{1, []string{"storage", "executor/expr", "executor/agg"}},
 	{2, []string{"executor", "executor/dagjson", "storage/engine"}},
 	{3, []string{"storage/mvcc", "storage/storagetest", "raftstore/raftlog"}},
-	{4, []string{"storage/txn", "storage/columnar", "raftstore"}},
+	{4, []string{"storage/txn", "storage/raw", "storage/columnar", "raftstore"}},
 	{5, []string{"coprocessor", "raftstore/*"}},
 	{6, []string{"server/kvservice", "server/flight", "server/transport", "server/pd", "server/pdclient", "server/status"}},
 	{7, []string{"server/node"}},

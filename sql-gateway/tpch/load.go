@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -49,7 +50,7 @@ func Load(ctx context.Context, db *sql.DB, name string, s Scale, progress Progre
 			return fmt.Errorf("load %s: %w", strings.Join(group, " and "), err)
 		}
 	}
-	for t := range baseRows {
+	for _, t := range slices.Concat(Tables...) {
 		if _, err := db.ExecContext(ctx, fmt.Sprintf("ANALYZE TABLE `%s`.`%s`", name, t)); err != nil {
 			return fmt.Errorf("analyze %s: %w", t, err)
 		}
