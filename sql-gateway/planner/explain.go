@@ -80,12 +80,16 @@ const copTask = "cop[scree]"
 type explainer struct {
 	q     *Query
 	stats *RunStats
+	roles map[physical]string
 	rows  [][]string
 }
 
 // ExplainRows renders EXPLAIN (and, where analyze is not nil, EXPLAIN ANALYZE) in TiDB's shape: header and rows.
 func (q *Query) ExplainRows(analyze *RunStats) (header []string, rows [][]string) {
-	x := &explainer{q: q, stats: analyze}
+	if analyze != nil && analyze.root == nil && q.measured != nil {
+		analyze = q.measured
+	}
+	x := &explainer{q: q, stats: analyze, roles: roles(q)}
 	x.node(q.root, "", "", "root", nil)
 	for i, s := range q.scalars {
 		x.scalar(i, s)
@@ -111,7 +115,7 @@ type site struct {
 func (x *explainer) node(p physical, indent, branch, task string, where *site) {
 	e := p.Explain()
 	e.Task = task
-	x.line(indent+branch+explainID(p)+x.role(p), e, x.execution(p, where), x.measured(p, where))
+	x.line(indent+branch+explainID(p)+x.roles[p], e, x.execution(p, where), x.measured(p, where))
 	switch branch {
 	case "├─":
 		indent += "│ "
@@ -157,9 +161,7 @@ func (x *explainer) children(p physical) []physical {
 	return p.inputs()
 }
 
-// role marks the sides of joins and look-ups.
-func (x *explainer) role(p physical) string { return roles(x.q)[p] }
-
+// roles marks the sides of joins and look-ups.
 func roles(q *Query) map[physical]string {
 	m := map[physical]string{}
 	var visit func(p physical)

@@ -100,7 +100,6 @@ func rangeText(p *accessPath) string {
 	if len(p.parts) == 0 {
 		return ""
 	}
-	var fixed []string
 	var conds []string
 	for _, part := range p.parts {
 		if part.outer != nil {
@@ -114,7 +113,7 @@ func rangeText(p *accessPath) string {
 	if allConst(p) {
 		return "range:" + intervals(p)
 	}
-	return "range: decided by [" + strings.Join(append(fixed, conds...), " ") + "]"
+	return "range: decided by [" + strings.Join(conds, " ") + "]"
 }
 
 const maxShownRanges = 8

@@ -30,9 +30,15 @@ type opener struct {
 	leaves map[*tipb.Executor]func() (executor.Operator, error)
 }
 
-// Open builds the operators of a plan. Scalar subqueries run here.
+// Open builds the operators of a plan. Scalar subqueries run here. If the Runtime's Env collects statistics, ExplainRows
+// shows those of the last run for a RunStats of nothing.
 func (q *Query) Open(ctx context.Context, rt Runtime) (executor.Operator, error) {
-	return q.open(ctx, rt, nil)
+	var stats *RunStats
+	if root := rt.Env().Stats; root != nil {
+		stats = &RunStats{root: root, execs: map[physical][]*tipb.Executor{}, readers: map[*physReader]*ReaderStats{}}
+		q.measured = stats
+	}
+	return q.open(ctx, rt, stats)
 }
 
 func (q *Query) open(ctx context.Context, rt Runtime, stats *RunStats) (executor.Operator, error) {

@@ -1,6 +1,8 @@
 package planner
 
 import (
+	"math"
+
 	"github.com/scree-db/scree/codec/column"
 )
 
@@ -22,10 +24,10 @@ func (b *builder) hashJoin(n *joinNode) (physical, error) {
 			}
 		}
 	}
-	if j.left, err = b.joinSide(n.left, lookLeft); err != nil {
+	if j.left, err = b.joinSide(n.left, lookLeft, r.rows); err != nil {
 		return nil, err
 	}
-	if j.right, err = b.joinSide(n.right, lookRight); err != nil {
+	if j.right, err = b.joinSide(n.right, lookRight, l.rows); err != nil {
 		return nil, err
 	}
 	switch {
@@ -58,11 +60,14 @@ func joinColumns(j *physJoin, mark *Column) []*Column {
 	return cols
 }
 
-func (b *builder) joinSide(n logical, lookup *accessPath) (physical, error) {
+// joinSide plans a side of a join; with a look-up path it is what all outer rows together fetch.
+func (b *builder) joinSide(n logical, lookup *accessPath, outerRows float64) (physical, error) {
 	if lookup == nil {
 		return b.physical(n)
 	}
-	return b.readerOn(plainScan(n), lookup), nil
+	fetched := *lookup
+	fetched.share = math.Min(1, fetched.share*outerRows)
+	return b.readerOn(plainScan(n), &fetched), nil
 }
 
 // plainScan is the scan that n is, but for projections that compute nothing.

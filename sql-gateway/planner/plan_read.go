@@ -21,7 +21,8 @@ func (b *builder) reader(s *scanNode) physical {
 
 // readerOn reads a table along a path.
 func (b *builder) readerOn(s *scanNode, path *accessPath) physical {
-	rows := b.estimate(s).rows
+	total, _ := b.tableRows(s.table)
+	rows := math.Min(b.estimate(s).rows, math.Max(total*path.share, 1))
 	if path.index != nil && !path.covering {
 		return b.lookupReader(s, path, rows)
 	}

@@ -75,6 +75,8 @@ type Query struct {
 	root    physical
 	scalars []*scalarSubquery
 	ctx     *Context
+	// measured are the statistics of the last Open under an Env that collects them.
+	measured *RunStats
 }
 
 // Plan is a node of the physical plan.
