@@ -40,7 +40,6 @@ type dmlBuilder struct {
 	out   []*Column
 	plan  *DMLPlan
 	first map[*source]int
-	extra []*Expr // values of assignments that need a column of their own
 }
 
 func newDML(ctx *Context, with *ast.WithClause, refs *ast.TableRefsClause, where ast.ExprNode) (*dmlBuilder, error) {
@@ -130,56 +129,26 @@ func (d *dmlBuilder) owner(cn *ast.ColumnName) (*source, int, error) {
 	return nil, 0, errCode(mysql.ErrNonUpdatableTable, n.tableLabel, "UPDATE")
 }
 
+// setItem is one item of SET; expr nil is DEFAULT.
+type setItem struct {
+	table, column int
+	expr          *Expr
+}
+
 // PlanUpdate plans the single- and multi-table forms of UPDATE.
 func PlanUpdate(ctx *Context, stmt *ast.UpdateStmt) (*DMLPlan, error) {
 	d, err := newDML(ctx, stmt.With, stmt.TableRefs, stmt.Where)
 	if err != nil {
 		return nil, err
 	}
-	type item struct {
-		table, column int
-		expr          *Expr
-	}
-	var items []item
-	c := d.clause("field list")
-	for _, a := range stmt.List {
-		s, off, err := d.owner(a.Column)
-		if err != nil {
-			return nil, err
-		}
-		if _, err := d.change(s); err != nil {
-			return nil, err
-		}
-		it := item{table: d.first[s], column: off}
-		if def, ok := unparen(a.Expr).(*ast.DefaultExpr); !ok || def.Name != nil {
-			if it.expr, err = c.build(a.Expr); err != nil {
-				return nil, err
-			}
-		}
-		items = append(items, it)
+	items, err := d.setItems(stmt.List)
+	if err != nil {
+		return nil, err
 	}
 	if err := d.order(stmt.Order, stmt.Limit); err != nil {
 		return nil, err
 	}
-	// Whatever the values are computed from must be among the columns put out.
-	have := setOf(d.out)
-	for _, it := range items {
-		if it.expr != nil {
-			used := colSet{}
-			used.addColumns(it.expr)
-			for _, col := range sortedColumns(used) {
-				if !have[col] && !d.isScalar(col) {
-					have[col] = true
-					d.out = append(d.out, col)
-				}
-			}
-		}
-	}
-	for i, it := range items {
-		if it.expr != nil && d.usesScalar(it.expr) {
-			items[i].expr = d.computed(it.expr)
-		}
-	}
+	d.outputFor(items)
 	plan, err := d.finish()
 	if err != nil {
 		return nil, err
@@ -196,6 +165,51 @@ func PlanUpdate(ctx *Context, stmt *ast.UpdateStmt) (*DMLPlan, error) {
 		t.Assign = append(t.Assign, a)
 	}
 	return plan, nil
+}
+
+// setItems builds SET and enters the tables it changes.
+func (d *dmlBuilder) setItems(list []*ast.Assignment) ([]setItem, error) {
+	items := make([]setItem, len(list))
+	c := d.clause("field list")
+	for i, a := range list {
+		s, off, err := d.owner(a.Column)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := d.change(s); err != nil {
+			return nil, err
+		}
+		items[i] = setItem{table: d.first[s], column: off}
+		if def, ok := unparen(a.Expr).(*ast.DefaultExpr); ok && def.Name == nil {
+			continue
+		}
+		if items[i].expr, err = c.build(a.Expr); err != nil {
+			return nil, err
+		}
+	}
+	return items, nil
+}
+
+// outputFor puts out what the values of SET are computed from, or, where they use a scalar subquery, the values
+// themselves: its result is known to the query only.
+func (d *dmlBuilder) outputFor(items []setItem) {
+	have := setOf(d.out)
+	for i, it := range items {
+		switch {
+		case it.expr == nil:
+		case d.usesScalar(it.expr):
+			items[i].expr = d.computed(it.expr)
+		default:
+			used := colSet{}
+			used.addColumns(it.expr)
+			for _, col := range sortedColumns(used) {
+				if !have[col] {
+					have[col] = true
+					d.out = append(d.out, col)
+				}
+			}
+		}
+	}
 }
 
 func (d *dmlBuilder) isScalar(c *Column) bool {
