@@ -216,6 +216,9 @@ func (p *peer) onApplied(ev *appliedEvent) {
 		return
 	}
 	p.appliedIndex, p.appliedTerm = ev.at.index, ev.at.term
+	if ev.split {
+		p.splitIndex = ev.at.index
+	}
 	for i := range ev.changes {
 		p.onChange(&ev.changes[i])
 		p.changing = 0

@@ -1,9 +1,12 @@
 package raftstore
 
 import (
+	"fmt"
+
 	"github.com/pingcap/kvproto/pkg/metapb"
 	"go.etcd.io/raft/v3/raftpb"
 
+	"github.com/scree-db/scree/storage"
 	"github.com/scree-db/scree/storage/engine"
 )
 
@@ -53,6 +56,7 @@ type appliedEvent struct {
 	responses []raftpb.Message
 	changes   []changeOutcome
 	reshaped  bool // the descriptor has changed
+	split     bool // by a split
 	removed   bool // this peer has left the region
 	snapshot  bool // the data was replaced by a snapshot
 }
@@ -121,7 +125,7 @@ func (l *applyLoop) do(t *applyTask) error {
 		a.backlog = append(a.backlog, *t)
 		return nil
 	case a.gone:
-		failClaimed(t.proposals, errRegionNotFound(t.p.regionID))
+		finishAll(t.proposals, fmt.Errorf("%w: the peer was removed", storage.ErrUndetermined))
 		return nil
 	case t.snapshot != nil:
 		return l.startSnapshot(a, t.snapshot)
@@ -133,14 +137,9 @@ func (l *applyLoop) do(t *applyTask) error {
 	return l.applyEntries(a, t)
 }
 
-func failClaimed(proposals []*proposal, err error) {
-	for _, pr := range proposals {
-		pr.finish(err)
-	}
-}
-
 // handToApply passes committed entries to the apply loop.
 func (p *peer) handToApply(m *raftpb.Message) {
+	p.handed = m.Entries[len(m.Entries)-1].Index
 	p.apply.box.put(applyTask{
 		p: p, entries: m.Entries, proposals: p.claim(m.Entries), responses: m.Responses,
 	})

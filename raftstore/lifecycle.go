@@ -87,7 +87,7 @@ func (s *Store) load(id uint64) error {
 	}
 	me := peerOnStore(region, s.cfg.StoreID)
 	if me == nil {
-		return fmt.Errorf("region %d has data but no peer on store %d", id, s.cfg.StoreID)
+		return s.finishRemoval(region)
 	}
 	p := s.newPeer(id, me.Id)
 	p.at, p.current = at, region
@@ -102,6 +102,26 @@ func (s *Store) load(id uint64) error {
 	}
 	p.loop.peers[id] = p
 	return nil
+}
+
+// finishRemoval buries a peer whose removal was applied before the crash.
+func (s *Store) finishRemoval(region *metapb.Region) error {
+	m := mark{state: markTombstone, confVer: region.RegionEpoch.ConfVer, region: region}
+	raw, err := m.encode()
+	if err != nil {
+		return err
+	}
+	log, err := s.raftLog.Open(region.Id)
+	if err != nil {
+		return err
+	}
+	b := s.raftLog.NewBatch()
+	log.Destroy(b)
+	b.SetMark(region.Id, raw)
+	if err := errors.Join(b.Commit(), b.Close()); err != nil {
+		return err
+	}
+	return s.clearData(region.Id, m)
 }
 
 // wakeUp starts a peer that was loaded.
@@ -293,8 +313,12 @@ func (l *writeLoop) isTombstone(region, peerID uint64) (bool, error) {
 // destruction is a peer on its way out.
 type destruction struct{ mark mark }
 
-// destroy removes a peer: its log and vote go in one synced batch with the tombstone, which cannot come back; then the
-// apply loop has the data cleared. The range stays taken until that is durable.
+// destroy removes a peer. What it has already been told to apply comes first, for a split among it makes regions that
+// live on, and is made durable, for nobody can repeat it once the log is gone:
+//
+//	apply loop: apply what waits -> flush the data -> write loop: bury -> clear the data -> give up the range
+//
+// A crash before it is buried brings the peer back, to be removed again.
 func (l *writeLoop) destroy(p *peer, confVer uint64) {
 	if p.stopped {
 		return
@@ -309,43 +333,55 @@ func (l *writeLoop) destroy(p *peer, confVer uint64) {
 	p.proposals = nil
 	l.dropOutbound(p)
 	p.role.Store(&role{term: p.term})
-	m := mark{state: markTombstone, peerID: p.id, confVer: confVer, region: p.region.Load()}
-	if m.region == nil {
-		m.region = p.applying
-	}
-	raw, err := m.encode()
-	if err != nil {
-		l.store.fail(err)
-		return
-	}
-	p.log.Destroy(l.batch)
-	l.batch.SetMark(p.regionID, raw)
-	if err := l.batch.Commit(); err != nil {
-		l.store.fail(err)
-		return
-	}
-	delete(l.peers, p.regionID)
 	l.store.regions.unlist(p)
-	if m.region == nil {
-		l.store.regions.remove(p)
+	m := mark{state: markTombstone, peerID: p.id, confVer: confVer}
+	if !p.initialized() && p.applying == nil {
+		l.bury(p, m)
 		return
 	}
 	p.apply.box.put(applyTask{p: p, destroy: &destruction{m}})
 }
 
-// startDestroy has the data of a removed peer cleared in the background.
+// bury replaces log and vote by the tombstone in one synced batch, and has the data cleared in the background.
+func (l *writeLoop) bury(p *peer, m mark) {
+	raw, err := m.encode()
+	if err == nil {
+		p.log.Destroy(l.batch)
+		l.batch.SetMark(p.regionID, raw)
+		err = l.batch.Commit()
+	}
+	if err != nil {
+		l.store.fail(err)
+		return
+	}
+	delete(l.peers, p.regionID)
+	if m.region == nil {
+		l.store.regions.remove(p)
+		return
+	}
+	l.store.do(func() {
+		if err := l.store.clearData(p.regionID, m); err != nil {
+			l.store.fail(err)
+			return
+		}
+		l.store.regions.remove(p)
+	})
+}
+
+// startDestroy ends the applying of a removed peer and has its last state flushed.
 func (l *applyLoop) startDestroy(a *applier, d *destruction) error {
 	if err := l.commit(); err != nil {
 		return err
 	}
 	a.gone = true
-	p := a.p
+	p, m := a.p, d.mark
+	m.region = a.current
 	l.store.do(func() {
-		if err := l.store.clearData(p.regionID, d.mark); err != nil {
+		if err := l.store.data.Flush(); err != nil {
 			l.store.fail(err)
 			return
 		}
-		l.store.regions.remove(p)
+		p.loop.post(func(w *writeLoop) { w.bury(p, m) })
 	})
 	return nil
 }

@@ -146,7 +146,7 @@ func (l *writeLoop) onSnapshot(msg *raft_serverpb.RaftMessage, in *receivedSnaps
 		p = l.createFor(msg)
 	}
 	if p == nil || p.stopped || p.id != msg.ToPeer.Id || p.inbound != nil || p.applying != nil ||
-		!l.store.regions.reserve(in.region) {
+		!l.mayLoseLog(p) || !l.store.regions.reserve(in.region) {
 		l.batch.DropChunks(in.receipt)
 		return
 	}
@@ -154,6 +154,30 @@ func (l *writeLoop) onSnapshot(msg *raft_serverpb.RaftMessage, in *receivedSnaps
 	p.note(msg.FromPeer)
 	p.step(fromWire(msg.Message))
 	l.touch(p)
+}
+
+// mayLoseLog tells whether the peer's log may be replaced by a snapshot: not while a split in it is still to be applied,
+// or applied and not durable, for the regions that it made begin with what only this log can bring back. The snapshot is
+// refused then, and will be sent again.
+func (l *writeLoop) mayLoseLog(p *peer) bool {
+	if p.handed > p.appliedIndex {
+		return false
+	}
+	if p.splitIndex == 0 {
+		return true
+	}
+	raw, err := l.store.data.GetDurable(cfLocal, appliedKey(p.regionID))
+	if err == nil && raw != nil {
+		var at applied
+		if at, err = decodeApplied(raw); err == nil && at.index >= p.splitIndex {
+			p.splitIndex = 0
+			return true
+		}
+	}
+	if err = errors.Join(err, l.store.data.AsyncFlush()); err != nil {
+		l.store.log.Warn("a snapshot has to wait", "region", p.regionID, "err", err)
+	}
+	return false
 }
 
 // dropInbound forgets a snapshot that raft did not accept: the region is as far already.
@@ -175,6 +199,8 @@ func (l *writeLoop) acceptSnapshot(p *peer, snap *raftpb.Snapshot) error {
 	}
 	p.log.Reset(l.batch, in.at.index, in.at.term)
 	l.batch.SetMark(p.regionID, raw)
+	finishAll(p.proposals, fmt.Errorf("%w: a snapshot may contain it", storage.ErrUndetermined))
+	p.proposals = nil
 	p.inbound, p.applying = nil, in.region
 	l.accepted = append(l.accepted, applyTask{p: p, snapshot: in})
 	return nil
@@ -197,12 +223,10 @@ func (l *applyLoop) startSnapshot(a *applier, in *receivedSnapshot) error {
 	return nil
 }
 
-// finishSnapshot removes mark and chunks. A tombstone that came in between stays.
+// finishSnapshot removes mark and chunks.
 func (l *writeLoop) finishSnapshot(p *peer, in *receivedSnapshot) {
 	l.batch.DropChunks(in.receipt)
-	if !p.stopped {
-		l.batch.SetMark(p.regionID, nil)
-	}
+	l.batch.SetMark(p.regionID, nil)
 	if err := l.batch.Commit(); err != nil {
 		l.store.fail(err)
 		return

@@ -115,6 +115,7 @@ func (l *applyLoop) applySplit(a *applier, body []byte) (regions []*metapb.Regio
 	if err := l.setRegion(a, parent); err != nil {
 		return nil, nil, err
 	}
+	a.report.split = true
 	return append(regions, parent), nil, nil
 }
 
