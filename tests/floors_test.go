@@ -26,7 +26,7 @@ var floors = []struct {
 	{3, []string{"storage/mvcc", "storage/storagetest", "raftstore/raftlog"}},
 	{4, []string{"storage/txn", "storage/raw", "storage/columnar", "raftstore"}},
 	{5, []string{"coprocessor", "raftstore/*"}},
-	{6, []string{"server/kvservice", "server/flight", "server/transport", "server/pd", "server/pdclient", "server/status"}},
+	{6, []string{"server/kvservice", "server/flight", "server/transport", "server/pd", "server/pdclient", "server/status", "server/zaplog"}},
 	{7, []string{"server/node"}},
 }
 
@@ -49,7 +49,7 @@ var mayShare = map[string]bool{"github.com/cockroachdb/pebble/v2/vfs": true}
 func sameFloor(from, to string) bool {
 	return strings.HasPrefix(from, "codec/") && strings.HasPrefix(to, "codec/") ||
 		from == "executor/agg" && to == "executor/expr" ||
-		strings.HasPrefix(from, "server/") && to == "server/transport" ||
+		strings.HasPrefix(from, "server/") && (to == "server/transport" || to == "server/zaplog") ||
 		from == "server/kvservice" && strings.HasPrefix(to, "server/")
 }
 
@@ -114,9 +114,6 @@ func allowed(from, to string) bool {
 	a, b := floorOf(from), floorOf(to)
 	if from == "server/node" && strings.HasPrefix(to, "sql-gateway/kvclient") {
 		return true // node hands its stores to the gateway's client
-	}
-	if from == "server/kvservice" && to == "sql-gateway/kvclient" {
-		return false
 	}
 	return a >= 0 && b >= 0 && (b < a || sameFloor(from, to))
 }

@@ -54,7 +54,7 @@ func (l *loadSpec) load(ctx context.Context, addr string, out *os.File) (err err
 		return err
 	}
 	report := tpch.NewReporter(out, l.scale)
-	if err := tpch.Load(ctx, db, loadDatabase, l.scale, report.Progress); err != nil {
+	if err := tpch.Load(ctx, db, loadDatabase, tpch.NewGenerator(l.scale), report.Progress); err != nil {
 		return err
 	}
 	report.Finish()

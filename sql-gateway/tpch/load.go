@@ -33,8 +33,8 @@ func Loaded(ctx context.Context, db *sql.DB, name string, s Scale) (bool, error)
 	return regions == s.Rows("region") && suppliers == s.Rows("supplier"), nil
 }
 
-// Load drops and makes database name, fills it, and has its tables analyzed.
-func Load(ctx context.Context, db *sql.DB, name string, s Scale, progress Progress) error {
+// Load drops and makes database name, fills it with the generator's rows, and has its tables analyzed.
+func Load(ctx context.Context, db *sql.DB, name string, gen *Generator, progress Progress) error {
 	statements := []string{"DROP DATABASE IF EXISTS `" + name + "`", "CREATE DATABASE `" + name + "`"}
 	for _, ddl := range schema {
 		statements = append(statements, strings.Replace(ddl, "CREATE TABLE ", "CREATE TABLE `"+name+"`.", 1))
@@ -44,7 +44,6 @@ func Load(ctx context.Context, db *sql.DB, name string, s Scale, progress Progre
 			return fmt.Errorf("%s: %w", firstWords(stmt), err)
 		}
 	}
-	gen := NewGenerator(s)
 	for _, group := range Tables {
 		if err := loadGroup(ctx, db, name, gen, group, progress); err != nil {
 			return fmt.Errorf("load %s: %w", strings.Join(group, " and "), err)

@@ -32,7 +32,7 @@ func TestQueries(t *testing.T) {
 func run(t *testing.T, o testcluster.Options) {
 	ctx := context.Background()
 	c := testcluster.Start(t, o)
-	require.NoError(t, tpch.Load(ctx, c.DB, "tpch", scale, nil))
+	require.NoError(t, tpch.Load(ctx, c.DB, "tpch", tpch.NewGenerator(scale), nil))
 	loaded, err := tpch.Loaded(ctx, c.DB, "tpch", scale)
 	require.NoError(t, err)
 	require.True(t, loaded)

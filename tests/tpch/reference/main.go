@@ -42,8 +42,9 @@ func run(dsn, scale, name, out string, load bool) error {
 	}
 	defer db.Close()
 	if load {
+		gen := tpch.NewGenerator(s)
 		start := time.Now()
-		if err := tpch.Load(ctx, db, name, s, nil); err != nil {
+		if err := tpch.Load(ctx, db, name, gen, nil); err != nil {
 			return err
 		}
 		fmt.Printf("loaded scale %s in %.2f s\n", s, time.Since(start).Seconds())
