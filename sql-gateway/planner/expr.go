@@ -45,6 +45,8 @@ type Expr struct {
 	args []*Expr
 	// volatile: every evaluation may differ (RAND, UUID, SLEEP); neither folded nor duplicated nor pushed.
 	volatile bool
+	// hex: a literal like 0x41, a string that is a number where one is wanted.
+	hex bool
 	// coercion is MySQL's coercibility of a string's collation: 0 explicit, 2 column, 4 literal, 5 number, 6 NULL.
 	coercion uint8
 }

@@ -21,7 +21,7 @@ func numberClass(e *Expr) evalType {
 		}
 		return evalInt
 	}
-	if isEnumSet(e.Type) {
+	if isEnumSet(e.Type) || e.hex {
 		return evalInt
 	}
 	return evalReal

@@ -192,7 +192,9 @@ func (b *builder) literal(v *test_driver.ValueExpr) (*Expr, error) {
 		return constExpr(datum.NewString(v.GetString()), withFlag(ft, column.FlagNotNull, 0)), nil
 	case test_driver.KindBinaryLiteral, test_driver.KindBytes:
 		raw := v.GetBytes()
-		return constExpr(datum.NewBytes(raw), withFlag(binaryType(len(raw)), column.FlagNotNull, 0)), nil
+		e := constExpr(datum.NewBytes(raw), withFlag(binaryType(len(raw)), column.FlagNotNull, 0))
+		e.hex = len(raw) <= 8
+		return e, nil
 	}
 	return nil, errNotSupported("literal")
 }

@@ -125,6 +125,9 @@ func (b *builder) compare(op cmpOp, l, r *Expr) (*Expr, error) {
 	if l.isConst() && !r.isConst() {
 		l, r, op = r, l, cmpSwapped[op]
 	}
+	if r.hex && isNumeric(l.Type) {
+		r = hexNumber(r)
+	}
 	et := compareClass(l, r)
 	if et == evalDecimal && evalOf(l.Type) == evalInt && r.isConst() && !l.isConst() {
 		if e, ok := b.compareIntWithDecimal(op, l, r); ok {

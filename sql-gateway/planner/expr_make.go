@@ -154,10 +154,22 @@ func (b *builder) as(e *Expr, to evalType) (*Expr, error) {
 	if evalOf(e.Type) == to && !(isEnumSet(e.Type) && to != evalString) {
 		return e, nil
 	}
+	if e.hex && to <= evalDecimal {
+		return b.as(hexNumber(e), to)
+	}
 	if e.isConst() && to == evalDecimal && e.val.Kind() == datum.Bytes {
 		return b.stringToDecimal(e)
 	}
 	return b.castTo(e, b.naturalType(e, to))
+}
+
+// hexNumber is the number that a hexadecimal or bit literal stands for.
+func hexNumber(e *Expr) *Expr {
+	n := uint64(0)
+	for _, c := range e.val.Bytes() {
+		n = n<<8 | uint64(c)
+	}
+	return withNotNull(constExpr(datum.NewUint64(n), uintType()))
 }
 
 // stringToDecimal gives a constant the exact type of its digits, not the widest one.

@@ -16,10 +16,17 @@ func timeFunctions() map[string]fnDef {
 		"datediff": fixed("tt", tipb.ScalarFuncSig_DateDiff, intType), "from_days": fixed("i", tipb.ScalarFuncSig_FromDays, dateOnly),
 		"date_format": textual("ts", tipb.ScalarFuncSig_DateFormatSig, lenUnknown), "time_format": textual("us", tipb.ScalarFuncSig_TimeFormat, lenUnknown),
 		"monthname": textual("t", tipb.ScalarFuncSig_MonthName, lenFixed(10)), "dayname": textual("t", tipb.ScalarFuncSig_DayName, lenFixed(10)),
-		"week":        byCount("t?i", 1, typed(intType), tipb.ScalarFuncSig_WeekWithoutMode, tipb.ScalarFuncSig_WeekWithMode),
-		"yearweek":    byCount("t?i", 1, typed(intType), tipb.ScalarFuncSig_YearWeekWithoutMode, tipb.ScalarFuncSig_YearWeekWithMode),
-		"makedate":    fixed("ii", tipb.ScalarFuncSig_MakeDate, dateOnly),
-		"maketime":    fixed("iir", tipb.ScalarFuncSig_MakeTime, func() *tipb.FieldType { return durationType(maxFsp) }),
+		"week":     byCount("t?i", 1, typed(intType), tipb.ScalarFuncSig_WeekWithoutMode, tipb.ScalarFuncSig_WeekWithMode),
+		"yearweek": byCount("t?i", 1, typed(intType), tipb.ScalarFuncSig_YearWeekWithoutMode, tipb.ScalarFuncSig_YearWeekWithMode),
+		"makedate": fixed("ii", tipb.ScalarFuncSig_MakeDate, dateOnly),
+		"maketime": {"iix", func(b *builder, name string, a []*Expr) (*Expr, error) {
+			ft := durationType(fspOf(a[2].Type))
+			var err error
+			if a[2], err = b.as(a[2], evalReal); err != nil {
+				return nil, err
+			}
+			return b.call(tipb.ScalarFuncSig_MakeTime, name, ft, a...)
+		}},
 		"time_to_sec": fixed("u", tipb.ScalarFuncSig_TimeToSec, intType),
 		"sec_to_time": fixed("r", tipb.ScalarFuncSig_SecToTime, func() *tipb.FieldType { return durationType(0) }),
 		"period_add":  fixed("ii", tipb.ScalarFuncSig_PeriodAdd, intType), "period_diff": fixed("ii", tipb.ScalarFuncSig_PeriodDiff, intType),

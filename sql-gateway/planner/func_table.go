@@ -143,7 +143,7 @@ func stringFunctions() map[string]fnDef {
 		}},
 		"bin": textual("i", tipb.ScalarFuncSig_Bin, lenFixed(64)), "unhex": fixed("s", tipb.ScalarFuncSig_UnHex, binaryOf(maxBlobLen)),
 		"to_base64": textual("s", tipb.ScalarFuncSig_ToBase64, lenUnknown), "from_base64": fixed("s", tipb.ScalarFuncSig_FromBase64, binaryOf(maxBlobLen)),
-		"format":         textual("ss", tipb.ScalarFuncSig_Format, lenUnknown),
+		"format":         textual("xi", tipb.ScalarFuncSig_Format, lenUnknown),
 		"md5":            textual("s", tipb.ScalarFuncSig_MD5, lenFixed(32)),
 		"sha1":           textual("s", tipb.ScalarFuncSig_SHA1, lenFixed(40)),
 		"sha2":           textual("si", tipb.ScalarFuncSig_SHA2, lenFixed(128)),
