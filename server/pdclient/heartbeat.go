@@ -24,7 +24,8 @@ type Heartbeats struct {
 	done    sync.WaitGroup
 }
 
-// Heartbeats opens the stream. onOrder receives the placement driver's orders, one at a time.
+// Heartbeats opens the stream. onOrder receives the placement driver's orders, one at a time; it must not block, for
+// Close waits for it.
 func (c *Client) Heartbeats(onOrder func(*pdpb.RegionHeartbeatResponse)) *Heartbeats {
 	ctx, cancel := context.WithCancel(context.Background())
 	h := &Heartbeats{c: c, queue: make(chan *pdpb.RegionHeartbeatRequest, heartbeatQueue), onOrder: onOrder, cancel: cancel}
