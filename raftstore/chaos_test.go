@@ -1,10 +1,13 @@
 package raftstore_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -97,15 +100,37 @@ func TestLinearizableUnderChaos(t *testing.T) {
 	clients.Wait()
 	require.NotEmpty(t, c.history.ops)
 	t.Logf("%d operations", len(c.history.ops))
-	result := porcupine.CheckOperationsTimeout(register, c.history.ops, 30*time.Second)
-	require.NotEqual(t, porcupine.Illegal, result)
+	for _, part := range register.Partition(c.history.ops) {
+		if porcupine.CheckOperationsTimeout(register, part, 30*time.Second) == porcupine.Illegal {
+			t.Error(describe(part))
+		}
+	}
+}
+
+// describe is the history of a key where reads say what no order explains: those of values overwritten long before.
+func describe(history []porcupine.Operation) string {
+	slices.SortFunc(history, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
+	var out strings.Builder
+	for i, op := range history {
+		if porcupine.CheckOperationsTimeout(register, history[:i+1], 10*time.Second) != porcupine.Illegal {
+			continue
+		}
+		for _, op := range history[max(0, i-20) : i+1] {
+			fmt.Fprintf(&out, "%v..%v %+v -> %q\n", time.Duration(op.Call), time.Duration(op.Return), op.Input, op.Output)
+		}
+		fmt.Fprintf(&out, "first wrong: %+v\n", op.Input)
+		break
+	}
+	return out.String()
 }
 
 // mischief does one thing and lets the clients live with it for a moment.
 func (c *chaos) mischief(rng *rand.Rand) {
 	store := uint64(rng.IntN(3)) + 1
+	kind := rng.IntN(6)
+	c.t.Logf("%v mischief %d, store %d", time.Since(c.began), kind, store)
 	pause := time.Duration(20+rng.IntN(150)) * time.Millisecond
-	switch rng.IntN(6) {
+	switch kind {
 	case 0, 1:
 		c.net.isolate(store, true)
 		time.Sleep(pause)

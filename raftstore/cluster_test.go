@@ -24,13 +24,14 @@ import (
 type network struct {
 	mu     sync.Mutex
 	stores map[uint64]raftstore.Receiver
+	ports  map[uint64]*port
 	cut    map[[2]uint64]bool
 	drop   func(msg *raft_serverpb.RaftMessage) bool
 	wg     sync.WaitGroup
 }
 
 func newNetwork() *network {
-	return &network{stores: map[uint64]raftstore.Receiver{}, cut: map[[2]uint64]bool{}}
+	return &network{stores: map[uint64]raftstore.Receiver{}, ports: map[uint64]*port{}, cut: map[[2]uint64]bool{}}
 }
 
 // port is one store's end of the network. A goroutine delivers in order.
@@ -40,8 +41,12 @@ type port struct {
 	queue chan *raft_serverpb.RaftMessage
 }
 
+// port gives a store its end of the network; an earlier one of the same store is dead.
 func (n *network) port(id uint64) *port {
-	return &port{n: n, id: id, queue: make(chan *raft_serverpb.RaftMessage, 1<<14)}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.ports[id] = &port{n: n, id: id, queue: make(chan *raft_serverpb.RaftMessage, 1<<14)}
+	return n.ports[id]
 }
 
 func (p *port) Bind(r raftstore.Receiver) {
@@ -50,7 +55,7 @@ func (p *port) Bind(r raftstore.Receiver) {
 	p.n.stores[p.id] = r
 	go func() {
 		for msg := range p.queue {
-			if to := p.n.to(p.id, msg); to != nil {
+			if to := p.n.to(p, msg); to != nil {
 				to.Receive(msg)
 			}
 		}
@@ -58,11 +63,11 @@ func (p *port) Bind(r raftstore.Receiver) {
 }
 
 // to is the receiver of a message, nil if it does not get through.
-func (n *network) to(from uint64, msg *raft_serverpb.RaftMessage) raftstore.Receiver {
+func (n *network) to(from *port, msg *raft_serverpb.RaftMessage) raftstore.Receiver {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	to := msg.ToPeer.StoreId
-	if n.cut[[2]uint64{from, to}] || (n.drop != nil && n.drop(msg)) {
+	if n.ports[from.id] != from || n.cut[[2]uint64{from.id, to}] || (n.drop != nil && n.drop(msg)) {
 		return nil
 	}
 	return n.stores[to]
@@ -85,7 +90,7 @@ func (p *port) Send(msg *raft_serverpb.RaftMessage) {
 
 func (p *port) SendSnapshot(msg *raft_serverpb.RaftMessage, src raftstore.SnapshotSource, done func(error)) {
 	go func() {
-		to := p.n.to(p.id, msg)
+		to := p.n.to(p, msg)
 		if to == nil {
 			done(errors.Join(io.ErrClosedPipe, src.Close()))
 			return
