@@ -14,6 +14,7 @@ import (
 	"github.com/scree-db/scree/codec/value"
 	"github.com/scree-db/scree/executor"
 	"github.com/scree-db/scree/executor/expr"
+	"github.com/scree-db/scree/storage/mvcc"
 )
 
 // dagRun is one DAG request under way. One goroutine.
@@ -74,6 +75,9 @@ func (r *dagRun) execute(ctx context.Context, sink func(executor.Batch) error) (
 	}
 	if !r.isSmall() {
 		r.slot = &slot{s: r.e.slots}
+		if err := r.checkLocks(sink != nil); err != nil {
+			return nil, err
+		}
 	}
 	out := r.newOutput(sink)
 	finished, err := r.pull(ctx, out)
@@ -106,6 +110,17 @@ func (r *dagRun) isSmall() bool {
 		}
 	}
 	return true
+}
+
+// checkLocks looks for locks in all ranges before the first row goes to a sink: a lock that turned up later would be met
+// by a client that cannot ask for the same rows again. A small request gives all its rows at once.
+func (r *dagRun) checkLocks(streams bool) error {
+	ranges := r.req.Ranges
+	if !streams || len(ranges) == 0 {
+		return nil
+	}
+	concerns := func(key []byte) bool { return covers(ranges, key) }
+	return mvcc.CheckLocks(r.view.snap, ranges[0].Start, ranges[len(ranges)-1].End, concerns, r.view.opts)
 }
 
 // build assembles the operators over the region's data.

@@ -298,6 +298,34 @@ func TestLocked(t *testing.T) {
 	require.Equal(t, want(0, 10), tb.rows(second(tb.handle(req)), keyType, intType, textType))
 }
 
+// A stream meets a lock before it has given a row, wherever in its ranges the lock is; one between them is no matter.
+func TestLockedStream(t *testing.T) {
+	const rows = 5000 // many batches
+	for _, desc := range []bool{false, true} {
+		tb := newTable(t, rows)
+		tb.prewrite(rows-1, rows)
+		tb.prewrite(0, 1)
+		tb.ts++
+		req := tb.request(scan(desc))
+		stream := func(ranges ...*copb.KeyRange) (resp *copb.Response, got int) {
+			req.Ranges = ranges
+			resp, err := tb.cop.Stream(context.Background(), req, func(b executor.Batch) error { got += b.Len(); return nil })
+			require.NoError(t, err)
+			require.Empty(t, resp.OtherError)
+			return resp, got
+		}
+		resp, got := stream(&copb.KeyRange{Start: key(1), End: key(rows)})
+		require.Equal(t, key(rows-1), resp.GetLocked().GetKey())
+		require.Zero(t, got)
+		resp, got = stream(&copb.KeyRange{Start: key(0), End: key(rows - 1)})
+		require.Equal(t, key(0), resp.GetLocked().GetKey())
+		require.Zero(t, got)
+		resp, got = stream(&copb.KeyRange{Start: key(1), End: key(rows - 1)}, &copb.KeyRange{Start: key(rows), End: key(rows + 9)})
+		require.Nil(t, resp.Locked)
+		require.Equal(t, rows-2, got)
+	}
+}
+
 func second(_ *copb.Response, s *tipb.SelectResponse) *tipb.SelectResponse { return s }
 
 // An answer may be kept as long as nothing is written: then the same request is a hit, and after a write a miss.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"sort"
 
 	"github.com/pingcap/kvproto/pkg/coprocessor"
 	"github.com/pingcap/kvproto/pkg/errorpb"
@@ -143,6 +144,16 @@ func (r *rangeReader) scanned() *coprocessor.KeyRange {
 		return &coprocessor.KeyRange{Start: bytes.Clone(r.last), End: first.End}
 	}
 	return &coprocessor.KeyRange{Start: first.Start, End: append(bytes.Clone(r.last), 0)}
+}
+
+// covers tells whether a key lies in one of ascending ranges.
+func covers(ranges []*coprocessor.KeyRange, key []byte) bool {
+	behind := sort.Search(len(ranges), func(i int) bool { return bytes.Compare(ranges[i].Start, key) > 0 })
+	if behind == 0 {
+		return false
+	}
+	end := ranges[behind-1].End
+	return len(end) == 0 || bytes.Compare(key, end) < 0
 }
 
 // isPoint reports whether a range can hold just one key: its end is the next key of any length, or, where all keys have

@@ -1,6 +1,8 @@
 package mvcc
 
 import (
+	"errors"
+
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 
 	"github.com/scree-db/scree/storage"
@@ -95,4 +97,29 @@ func (s *lockScan) close() error {
 		return nil
 	}
 	return s.it.Close()
+}
+
+// CheckLocks returns the *LockedError or *ConflictError of the first lock at a user key of [start, end) that stops o's
+// reader and that concerns says matters, nil if there is none. A reader that cannot take back what it has handed out asks
+// before it starts; an empty start or end is the region's.
+func CheckLocks(snap storage.Snapshot, start, end []byte, concerns func(userKey []byte) bool, o ReadOptions) (err error) {
+	var lower, upper []byte
+	if len(start) > 0 {
+		lower = EncodeKey(start)
+	}
+	if len(end) > 0 {
+		upper = EncodeKey(end)
+	}
+	o.Desc = false
+	s, err := newLockScan(snap, lower, upper, &o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	for err = s.first(); err == nil && s.pending; err = s.next() {
+		if s.blocked != nil && concerns(s.userKey) {
+			return s.blocked
+		}
+	}
+	return err
 }
