@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log"
 	"net"
 	"os"
@@ -44,6 +45,10 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "scree")
+	if err := noteSources("../.."); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	build := exec.Command("go", "build", "-o", binary, "../../cmd/scree")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
@@ -56,6 +61,17 @@ func run(m *testing.M) int {
 		return 1
 	}
 	return m.Run()
+}
+
+// noteSources lists the directories of the source. go test keeps results as long as what a test has looked at is the same,
+// and does not see what the build reads.
+func noteSources(root string) error {
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "bin" || d.Name() == "scree-data") {
+			return fs.SkipDir
+		}
+		return err
+	})
 }
 
 // patience bounds everything that a test waits for; a process that takes longer hangs.
