@@ -7,8 +7,10 @@ import (
 )
 
 const (
-	// cutEntries is how many entries are worth cutting; fewer wait for idleCutRuns runs.
+	// cutEntries and cutBytes are how much of a log is worth cutting; less waits for idleCutRuns runs. What is cut before
+	// the log's memtable is full is never written to a table.
 	cutEntries  = 1024
+	cutBytes    = 8 << 20
 	idleCutRuns = 30
 	// keepEntries is what a follower keeps for others that are behind it when it becomes leader.
 	keepEntries = 1024
@@ -48,7 +50,9 @@ func (s *Store) cutLogs(peers []*peer, run int) {
 		least = 1
 	}
 	for _, p := range peers {
-		if start := p.logStart.Load(); p.logEnd.Load() < start+least || p.applied.Load() <= start {
+		start := p.logStart.Load()
+		worthIt := p.logEnd.Load() >= start+least || p.logBytes.Load() >= cutBytes
+		if !worthIt || p.applied.Load() <= start {
 			continue
 		}
 		raw, err := s.data.GetDurable(cfLocal, appliedKey(p.regionID))

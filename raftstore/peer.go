@@ -36,8 +36,10 @@ type peer struct {
 	committed atomic.Uint64
 	// role is what the peer is to its group. Write loop.
 	role atomic.Pointer[role]
-	// logEnd and logStart bracket the log for the housekeeper: it looks only where something can be cut. Write loop.
+	// logEnd and logStart bracket the log for the housekeeper, logBytes is its size: it looks only where something can be
+	// cut. Write loop.
 	logEnd, logStart atomic.Uint64
+	logBytes         atomic.Int64
 	// renewing is set while a lease renewal is under way, by the reader that asks for it.
 	renewing atomic.Bool
 	// size and keys are the last estimate. Size check.
@@ -175,6 +177,7 @@ func (p *peer) publishLog() {
 	last, _ := p.log.LastIndex()
 	p.logEnd.Store(last)
 	p.logStart.Store(p.log.Truncated())
+	p.logBytes.Store(p.log.Bytes())
 }
 
 // publishRole makes the peer's place known, keeping the lease while it leads in the same term.

@@ -216,10 +216,11 @@ func decodeState(b []byte) (hs raftpb.HardState, truncated position, err error) 
 // entryHeader is the length of an entry's record before its data.
 const entryHeader = 1 + 8
 
-func encodeEntry(dst []byte, e *raftpb.Entry) []byte {
-	dst = append(dst, byte(e.Type))
-	dst = binary.BigEndian.AppendUint64(dst, e.Term)
-	return append(dst, e.Data...)
+// entryHead is the record of e up to its data.
+func entryHead(e *raftpb.Entry) (head [entryHeader]byte) {
+	head[0] = byte(e.Type)
+	binary.BigEndian.PutUint64(head[1:], e.Term)
+	return head
 }
 
 // decodeEntry copies the data out of value.

@@ -27,7 +27,6 @@ type Storage struct {
 	last      position
 	cache     []raftpb.Entry // ends at last; empty: nothing cached
 	bytes     int64          // of the entries, approximately
-	scratch   []byte
 
 	// Conf is the membership that raft starts from. The owner sets it before it creates the raft node.
 	Conf raftpb.ConfState
@@ -201,15 +200,13 @@ func (s *Storage) Append(b *Batch, entries []raftpb.Entry) error {
 	b.sync = true
 	var size int64
 	for i := range entries {
-		s.scratch = encodeEntry(s.scratch[:0], &entries[i])
-		size += int64(len(s.scratch))
-		b.b.Put(cfEntry, pairKey(s.region, entries[i].Index), s.scratch)
+		e := &entries[i]
+		head := entryHead(e)
+		b.b.PutJoined(cfEntry, pairKey(s.region, e.Index), head[:], e.Data)
+		size += int64(len(head) + len(e.Data))
 	}
 	for i := end + 1; i <= s.last.index; i++ {
 		b.b.Delete(cfEntry, pairKey(s.region, i))
-	}
-	if cap(s.scratch) > 1<<20 {
-		s.scratch = nil
 	}
 	s.extendCache(entries)
 	s.last = position{end, entries[len(entries)-1].Term}

@@ -51,8 +51,12 @@ type StoreOptions struct {
 // wireVersion is the TiKV version whose protocols the store speaks: clients and placement drivers switch features by it.
 const wireVersion = "8.5.0"
 
-// logCacheBytes is small: the log is read from memory, and from disk only by peers far behind.
-const logCacheBytes = 8 << 20
+// The engine of the log has a small cache, as the log is read from memory, and from disk only by peers far behind; and a
+// memtable that outlasts one of the data, whose flush lets entries go before they get to tables.
+const (
+	logCacheBytes    = 8 << 20
+	logMemTableBytes = 128 << 20
+)
 
 // Store is a running storage node.
 type Store struct {
@@ -167,7 +171,9 @@ func (s *Store) openEngines(context.Context) error {
 		return err
 	}
 	s.opened(s.data.Close)
-	s.logs, err = engine.Open(filepath.Join(s.opts.Dir, "raft"), engine.Options{CacheBytes: logCacheBytes, Logger: s.log})
+	s.logs, err = engine.Open(filepath.Join(s.opts.Dir, "raft"), engine.Options{
+		CacheBytes: logCacheBytes, MemTableBytes: logMemTableBytes, Uncompressed: true, Logger: s.log,
+	})
 	if err != nil {
 		return err
 	}

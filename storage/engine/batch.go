@@ -17,8 +17,13 @@ type Batch struct {
 	err     error
 }
 
+// batchRetained is up to how much memory an emptied batch keeps for its next use.
+const batchRetained = 8 << 20
+
 // NewBatch returns an empty batch. The caller closes it.
-func (e *Engine) NewBatch() *Batch { return &Batch{e: e, b: e.db.NewBatch()} }
+func (e *Engine) NewBatch() *Batch {
+	return &Batch{e: e, b: e.db.NewBatch(pebble.WithMaxRetainedSizeBytes(batchRetained))}
+}
 
 // Put sets key.
 func (b *Batch) Put(cf storage.CF, key, value []byte) {
@@ -28,6 +33,16 @@ func (b *Batch) Put(cf storage.CF, key, value []byte) {
 	copy(op.Value, value)
 	b.keep(op.Finish())
 	b.sampled.add(cf, key, len(key)+len(value))
+}
+
+// PutJoined sets key to head and tail, one behind the other.
+func (b *Batch) PutJoined(cf storage.CF, key, head, tail []byte) {
+	op := b.b.SetDeferred(1+len(key), len(head)+len(tail))
+	op.Key[0] = byte(cf)
+	copy(op.Key[1:], key)
+	copy(op.Value[copy(op.Value, head):], tail)
+	b.keep(op.Finish())
+	b.sampled.add(cf, key, len(key)+len(head)+len(tail))
 }
 
 // Delete removes key.
@@ -66,7 +81,7 @@ func (b *Batch) Len() int { return b.b.Len() }
 // Count is the number of changes in the batch.
 func (b *Batch) Count() int { return int(b.b.Count()) }
 
-// Reset empties the batch, keeping its memory.
+// Reset empties the batch, keeping some of its memory.
 func (b *Batch) Reset() {
 	b.b.Reset()
 	b.sampled.reset()

@@ -238,3 +238,33 @@ func TestApproximateBytesSeesMemTableAndDisk(t *testing.T) {
 	require.NotEmpty(t, e.Metrics().String())
 	require.NotZero(t, e.Metrics().DiskBytes)
 }
+
+// Every family has tables of its own, so that tables of one do not overlap for the sake of another.
+func TestTablesHoldOneFamily(t *testing.T) {
+	e := openMem(t)
+	for i := range 3 {
+		k := fmt.Sprintf("key %d", i)
+		put(t, e, storage.CFLock, k, "lock")
+		put(t, e, storage.CFWrite, k, "record")
+		require.NoError(t, e.Flush())
+	}
+	levels, err := e.db.SSTables()
+	require.NoError(t, err)
+	tables := 0
+	for _, level := range levels {
+		for _, table := range level {
+			require.Equal(t, table.Smallest.UserKey[0], table.Largest.UserKey[0])
+			tables++
+		}
+	}
+	require.GreaterOrEqual(t, tables, 2)
+}
+
+func TestPutJoined(t *testing.T) {
+	e := openMem(t)
+	commit(t, e, func(b *Batch) {
+		b.PutJoined(storage.CFRaw, []byte("a"), []byte("head"), []byte("tail"))
+		b.PutJoined(storage.CFRaw, []byte("b"), nil, nil)
+	})
+	require.Equal(t, []string{"a=headtail", "b="}, dump(t, e, storage.IterOptions{CF: storage.CFRaw}))
+}

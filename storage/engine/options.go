@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"log/slog"
+	"math"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -22,6 +23,8 @@ type Options struct {
 	MemTableBytes int64
 	// DisableWAL trades the durability of single commits for speed; see the package comment.
 	DisableWAL bool
+	// Uncompressed leaves tables as they are: for data that is deleted soon after it was written.
+	Uncompressed bool
 	// Logger receives errors, stalls and, at debug level, flushes and compactions. slog.Default() by default.
 	Logger *slog.Logger
 }
@@ -70,6 +73,7 @@ func (o Options) pebbleOptions() *pebble.Options {
 		Logger:                      pebbleLogger{o.Logger},
 	}
 	po.TargetFileSizes[0] = fileBytesL0
+	po.Experimental.SpanPolicyFunc = splitAtFamilies
 	po.Experimental.EnableColumnarBlocks = func() bool { return true }
 	// An ingested table joins the queue of memtables only by way of the write-ahead log.
 	po.Experimental.DisableIngestAsFlushable = func() bool { return o.DisableWAL }
@@ -78,10 +82,27 @@ func (o Options) pebbleOptions() *pebble.Options {
 			BlockSize:      blockBytes,
 			IndexBlockSize: indexBytes,
 			FilterPolicy:   bloom.FilterPolicy(filterBitsKey),
-			Compression:    func() *sstable.CompressionProfile { return sstable.FastestCompression },
+			Compression:    o.compression,
 		}
 	}
 	return po
+}
+
+func (o Options) compression() *sstable.CompressionProfile {
+	if o.Uncompressed {
+		return sstable.NoCompression
+	}
+	return sstable.FastestCompression
+}
+
+// splitAtFamilies gives each family tables of its own. Families are written side by side, so tables that held several
+// would overlap with all others: rows that arrive in the order of their keys, whose tables can go down the levels as they
+// are, would be rewritten on each.
+func splitAtFamilies(start []byte) (policy pebble.SpanPolicy, end []byte, err error) {
+	if len(start) > 0 && start[0] < math.MaxUint8 {
+		end = []byte{start[0] + 1}
+	}
+	return policy, end, nil
 }
 
 // pebbleLogger passes Pebble's own messages on.
