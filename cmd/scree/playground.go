@@ -108,8 +108,12 @@ func runPlayground(ctx context.Context, c config, load *loadSpec, out io.Writer)
 	defer func() { err = errors.Join(err, front.Close()) }()
 	ready := time.Since(begin)
 	if load != nil {
-		if err := load.load(ctx, front.sql.Addr().String(), os.Stderr); err != nil {
-			return fmt.Errorf("load: %w", err)
+		addr := front.sql.Addr().String()
+		if err := load.loadInChild(ctx, addr); err != nil {
+			return fmt.Errorf("load %s: %w", load, err)
+		}
+		if err := show(ctx, addr, out); err != nil {
+			return err
 		}
 	}
 	if err := greet(out, cluster, front, c, ready); err != nil {

@@ -58,8 +58,8 @@ func (r *Reporter) Progress(table string, rows int64) {
 	if now := time.Now(); now.After(r.next) {
 		r.next = now.Add(lineEvery)
 		rate := float64(done) / now.Sub(r.start).Seconds()
-		left := time.Duration(float64(max(r.total-done, 0))/rate) * time.Second
-		fmt.Fprintf(r.out, "loading %s: %d of about %d rows, %.0f rows/s, %s left\n", table, done, r.total, rate, left)
+		left := time.Duration(float64(max(r.total-done, 0)) / rate * float64(time.Second))
+		fmt.Fprintf(r.out, "loading %s: %d of about %d rows, %.0f rows/s, %s left\n", table, done, r.total, rate, left.Round(time.Second))
 	}
 }
 
