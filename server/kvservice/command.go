@@ -85,6 +85,56 @@ func (s *Service) command(ctx context.Context, req *tikvpb.BatchCommandsRequest_
 		r, emptyErr := empty(ctx, cmd.Empty)
 		out.Cmd, err = &tikvpb.BatchCommandsResponse_Response_Empty{Empty: r}, emptyErr
 	default:
+		return s.rawCommand(ctx, req)
+	}
+	if err != nil {
+		return new(tikvpb.BatchCommandsResponse_Response), err
+	}
+	return out, nil
+}
+
+// rawCommand runs one entry of a batch that belongs to the raw API.
+func (s *Service) rawCommand(ctx context.Context, req *tikvpb.BatchCommandsRequest_Request) (*tikvpb.BatchCommandsResponse_Response, error) {
+	out := new(tikvpb.BatchCommandsResponse_Response)
+	var err error
+	switch cmd := req.GetCmd().(type) {
+	case *tikvpb.BatchCommandsRequest_Request_RawGet:
+		r := new(tikvpb.BatchCommandsResponse_Response_RawGet)
+		r.RawGet, err = s.RawGet(ctx, cmd.RawGet)
+		out.Cmd = r
+	case *tikvpb.BatchCommandsRequest_Request_RawBatchGet:
+		r := new(tikvpb.BatchCommandsResponse_Response_RawBatchGet)
+		r.RawBatchGet, err = s.RawBatchGet(ctx, cmd.RawBatchGet)
+		out.Cmd = r
+	case *tikvpb.BatchCommandsRequest_Request_RawPut:
+		r := new(tikvpb.BatchCommandsResponse_Response_RawPut)
+		r.RawPut, err = s.RawPut(ctx, cmd.RawPut)
+		out.Cmd = r
+	case *tikvpb.BatchCommandsRequest_Request_RawBatchPut:
+		r := new(tikvpb.BatchCommandsResponse_Response_RawBatchPut)
+		r.RawBatchPut, err = s.RawBatchPut(ctx, cmd.RawBatchPut)
+		out.Cmd = r
+	case *tikvpb.BatchCommandsRequest_Request_RawDelete:
+		r := new(tikvpb.BatchCommandsResponse_Response_RawDelete)
+		r.RawDelete, err = s.RawDelete(ctx, cmd.RawDelete)
+		out.Cmd = r
+	case *tikvpb.BatchCommandsRequest_Request_RawBatchDelete:
+		r := new(tikvpb.BatchCommandsResponse_Response_RawBatchDelete)
+		r.RawBatchDelete, err = s.RawBatchDelete(ctx, cmd.RawBatchDelete)
+		out.Cmd = r
+	case *tikvpb.BatchCommandsRequest_Request_RawScan:
+		r := new(tikvpb.BatchCommandsResponse_Response_RawScan)
+		r.RawScan, err = s.RawScan(ctx, cmd.RawScan)
+		out.Cmd = r
+	case *tikvpb.BatchCommandsRequest_Request_RawBatchScan:
+		r := new(tikvpb.BatchCommandsResponse_Response_RawBatchScan)
+		r.RawBatchScan, err = s.RawBatchScan(ctx, cmd.RawBatchScan)
+		out.Cmd = r
+	case *tikvpb.BatchCommandsRequest_Request_RawDeleteRange:
+		r := new(tikvpb.BatchCommandsResponse_Response_RawDeleteRange)
+		r.RawDeleteRange, err = s.RawDeleteRange(ctx, cmd.RawDeleteRange)
+		out.Cmd = r
+	default:
 		err = fmt.Errorf("command %T is not supported", cmd)
 	}
 	if err != nil {

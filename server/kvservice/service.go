@@ -1,6 +1,6 @@
 // Package kvservice is one store's front: tikvpb.Tikv, by gRPC for TiKV's clients and by direct calls for a gateway in
 // the same process (Service satisfies sql-gateway/kvclient.Store). It checks who a request is for, passes it to the
-// transaction layer or the coprocessor, and puts errors into the place where clients look for them:
+// transaction layer, the raw service or the coprocessor, and puts errors into the place where clients look for them:
 //
 //	wrong cluster or API version    gRPC status InvalidArgument
 //	wrong region, epoch, leader ... the response's region_error
@@ -23,6 +23,7 @@ import (
 
 	"github.com/scree-db/scree/coprocessor"
 	"github.com/scree-db/scree/storage"
+	"github.com/scree-db/scree/storage/raw"
 	"github.com/scree-db/scree/storage/txn"
 )
 
@@ -42,6 +43,7 @@ type RaftStreams interface {
 type Deps struct {
 	ClusterID, StoreID uint64
 	Txn                *txn.Manager
+	Raw                *raw.Service
 	Coprocessor        *coprocessor.Endpoint
 	Splitter           Splitter
 	Raft               RaftStreams

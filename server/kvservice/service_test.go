@@ -19,6 +19,7 @@ import (
 	"github.com/scree-db/scree/coprocessor"
 	"github.com/scree-db/scree/server/kvservice"
 	"github.com/scree-db/scree/storage"
+	"github.com/scree-db/scree/storage/raw"
 	"github.com/scree-db/scree/storage/storagetest"
 	"github.com/scree-db/scree/storage/txn"
 )
@@ -45,7 +46,7 @@ func newService(t *testing.T) (*kvservice.Service, *splitter) {
 	store := storagetest.New(t)
 	locks, split := txn.NewConcurrency(), &splitter{}
 	return kvservice.New(kvservice.Deps{
-		ClusterID: clusterID, StoreID: storagetest.StoreID, Txn: txn.NewManager(store, locks, txn.ManagerOptions{}),
+		ClusterID: clusterID, StoreID: storagetest.StoreID, Txn: txn.NewManager(store, locks, txn.ManagerOptions{}), Raw: raw.New(store),
 		Coprocessor: coprocessor.NewEndpoint(store, locks, coprocessor.Options{}), Splitter: split,
 	}), split
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/scree-db/scree/server/status"
 	"github.com/scree-db/scree/server/transport"
 	"github.com/scree-db/scree/storage/engine"
+	"github.com/scree-db/scree/storage/raw"
 	"github.com/scree-db/scree/storage/txn"
 )
 
@@ -205,7 +206,7 @@ func (s *Store) openRaft(context.Context) error {
 	cop := s.opts.Coprocessor
 	cop.Logger = s.log
 	s.service = kvservice.New(kvservice.Deps{
-		ClusterID: s.ident.ClusterID, StoreID: s.ident.StoreID, Txn: s.manager,
+		ClusterID: s.ident.ClusterID, StoreID: s.ident.StoreID, Txn: s.manager, Raw: raw.New(raft),
 		Coprocessor: coprocessor.NewEndpoint(raft, s.locks, cop), Splitter: raft, Raft: s.transport, Logger: s.log,
 	})
 	return nil

@@ -81,26 +81,50 @@ func (s *Service) Scan(ctx context.Context, req *kvrpcpb.RawScanRequest) (*kvrpc
 	if err != nil {
 		return &kvrpcpb.RawScanResponse{Kvs: failedPair(err)}, nil
 	}
+	kvs, err := s.scan(ctx, req, cf)
+	if err != nil {
+		return nil, err
+	}
+	return &kvrpcpb.RawScanResponse{Kvs: kvs}, nil
+}
+
+// BatchScan serves RawBatchScan: a scan of up to each_limit pairs of every range, one after another.
+func (s *Service) BatchScan(ctx context.Context, req *kvrpcpb.RawBatchScanRequest) (*kvrpcpb.RawBatchScanResponse, error) {
+	cf, err := family(req.Cf)
+	if err != nil {
+		return &kvrpcpb.RawBatchScanResponse{Kvs: failedPair(err)}, nil
+	}
+	resp := &kvrpcpb.RawBatchScanResponse{}
+	for _, r := range req.Ranges {
+		kvs, err := s.scan(ctx, &kvrpcpb.RawScanRequest{
+			Context: req.Context, StartKey: r.GetStartKey(), EndKey: r.GetEndKey(), Limit: req.EachLimit,
+			KeyOnly: req.KeyOnly, Reverse: req.Reverse,
+		}, cf)
+		if err != nil {
+			return nil, err
+		}
+		resp.Kvs = append(resp.Kvs, kvs...)
+	}
+	return resp, nil
+}
+
+func (s *Service) scan(ctx context.Context, req *kvrpcpb.RawScanRequest, cf storage.CF) (kvs []*kvrpcpb.KvPair, err error) {
 	o := storage.IterOptions{CF: cf, Lower: bound(req.StartKey), Upper: bound(req.EndKey), NoFillCache: req.Context.GetNotFillCache()}
 	if req.Reverse {
 		o.Lower, o.Upper = o.Upper, o.Lower
 	}
-	resp := &kvrpcpb.RawScanResponse{}
 	if req.Limit == 0 {
-		return resp, nil
+		return nil, nil
 	}
 	err = s.walk(ctx, req.Context, o, req.Reverse, func(key, val []byte) (more bool) {
 		pair := &kvrpcpb.KvPair{Key: append([]byte{}, key...)}
 		if !req.KeyOnly {
 			pair.Value = append([]byte{}, val...)
 		}
-		resp.Kvs = append(resp.Kvs, pair)
-		return len(resp.Kvs) < int(req.Limit)
+		kvs = append(kvs, pair)
+		return len(kvs) < int(req.Limit)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return resp, nil
+	return kvs, err
 }
 
 // Checksum serves RawChecksum: the exclusive or of the CRC-64 of all pairs, key first.
