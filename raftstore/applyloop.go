@@ -137,8 +137,14 @@ func (l *applyLoop) do(t *applyTask) error {
 	return l.applyEntries(a, t)
 }
 
-// handToApply passes committed entries to the apply loop.
+// handToApply passes committed entries to the apply loop. That a membership change is committed is made durable in this
+// round, before it takes effect: a peer that forgot it might hold elections among the former members, or wait for them.
 func (p *peer) handToApply(m *raftpb.Message) {
+	for i := range m.Entries {
+		if m.Entries[i].Type != raftpb.EntryNormal {
+			p.loop.batch.RequireSync()
+		}
+	}
 	p.handed = m.Entries[len(m.Entries)-1].Index
 	p.apply.box.put(applyTask{
 		p: p, entries: m.Entries, proposals: p.claim(m.Entries), responses: m.Responses,

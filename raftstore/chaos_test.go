@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"testing"
@@ -107,21 +108,31 @@ func TestLinearizableUnderChaos(t *testing.T) {
 	}
 }
 
-// describe is the history of a key where reads say what no order explains: those of values overwritten long before.
+// describe is the end of a key's history up to the first read that no order of events explains: together with the
+// reads that ended before it and the writes begun before its end, it cannot be.
 func describe(history []porcupine.Operation) string {
-	slices.SortFunc(history, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
+	slices.SortFunc(history, func(a, b porcupine.Operation) int { return cmp.Compare(a.Return, b.Return) })
+	wrong := sort.Search(len(history)-1, func(i int) bool {
+		return porcupine.CheckOperationsTimeout(register, until(history, history[i].Return), 10*time.Second) == porcupine.Illegal
+	})
+	past := until(history, history[wrong].Return)
 	var out strings.Builder
-	for i, op := range history {
-		if porcupine.CheckOperationsTimeout(register, history[:i+1], 10*time.Second) != porcupine.Illegal {
-			continue
-		}
-		for _, op := range history[max(0, i-20) : i+1] {
-			fmt.Fprintf(&out, "%v..%v %+v -> %q\n", time.Duration(op.Call), time.Duration(op.Return), op.Input, op.Output)
-		}
-		fmt.Fprintf(&out, "first wrong: %+v\n", op.Input)
-		break
+	for _, op := range past[max(0, len(past)-25):] {
+		c := op.Input.(call)
+		fmt.Fprintf(&out, "%v..%v %q write=%v %s read %q\n", time.Duration(op.Call), time.Duration(op.Return), c.key, c.write, c.value, op.Output)
 	}
 	return out.String()
+}
+
+// until is what an answer given at end may depend on.
+func until(history []porcupine.Operation, end int64) (past []porcupine.Operation) {
+	for _, op := range history {
+		if op.Return <= end || (op.Input.(call).write && op.Call < end) {
+			past = append(past, op)
+		}
+	}
+	slices.SortFunc(past, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
+	return past
 }
 
 // mischief does one thing and lets the clients live with it for a moment.

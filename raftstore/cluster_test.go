@@ -149,6 +149,8 @@ type cluster struct {
 	cfg  raftstore.Config
 	fs   map[uint64]vfs.FS
 	live map[uint64]*machine
+
+	bootstrapped bool
 }
 
 func newCluster(t testing.TB, stores int, cfg raftstore.Config) *cluster {
@@ -174,7 +176,8 @@ func (c *cluster) start(id uint64) {
 	cfg := c.cfg
 	cfg.StoreID = id
 	m := boot(c.t, c.fs[id], cfg, raftstore.Deps{Transport: c.net.port(id), Placement: c.pd})
-	if id == 1 && len(m.store.Regions()) == 0 {
+	if id == 1 && !c.bootstrapped {
+		c.bootstrapped = true
 		require.NoError(c.t, m.store.Bootstrap(firstRegion()))
 	}
 	require.NoError(c.t, m.store.Start())

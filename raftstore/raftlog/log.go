@@ -150,6 +150,9 @@ func (l *Log) NewBatch() *Batch { return &Batch{b: l.eng.NewBatch()} }
 // NeedSync tells whether something collected must be durable before anyone hears of it. Commit indexes alone need not.
 func (b *Batch) NeedSync() bool { return b.sync }
 
+// RequireSync has the next commit sync what is collected, be it only commit indexes.
+func (b *Batch) RequireSync() { b.sync = true }
+
 // Empty tells whether nothing is collected.
 func (b *Batch) Empty() bool { return b.b.Count() == 0 }
 
