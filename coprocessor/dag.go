@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"github.com/pingcap/kvproto/pkg/coprocessor"
@@ -36,9 +37,6 @@ type dagRun struct {
 
 // runDAG executes a DAG request. Rows go to sink, or into the response where sink is nil.
 func (e *Endpoint) runDAG(ctx context.Context, req *coprocessor.Request, sink func(executor.Batch) error) (*coprocessor.Response, error) {
-	if len(req.Tasks) > 0 {
-		return nil, errors.New("batched tasks are not supported: send one request for each region")
-	}
 	dag, err := DecodeDAG(req.Data)
 	if err != nil {
 		return nil, err
@@ -165,8 +163,26 @@ func (r *dagRun) leaf(scan *tipb.Executor) (executor.Operator, error) {
 		keyLen = intRecordKeyLen
 	}
 	r.reader = newRangeReader(r.view.snap, r.req.Ranges, keyLen, o)
-	r.reader.keepLast = r.req.PagingSize > 0 || r.req.MaxKeysRead > 0
-	return newScan(scan, r.reader, r.env.Expr)
+	r.reader.keysMax, r.reader.bytesMax = r.req.MaxKeysRead, r.req.PagingSizeBytes
+	r.reader.paged = r.req.PagingSize > 0 || r.req.MaxKeysRead > 0 || r.req.PagingSizeBytes > 0
+	op, err := newScan(scan, r.reader, r.env.Expr)
+	if err != nil {
+		return nil, err
+	}
+	return fairScan{op, r}, nil
+}
+
+// fairScan lets others go first between the batches of a scan, as an aggregation above may not give any for long.
+type fairScan struct {
+	executor.Operator
+	run *dagRun
+}
+
+func (f fairScan) Next(ctx context.Context) (executor.Batch, error) {
+	if err := f.run.slot.yield(ctx); err != nil {
+		return executor.Batch{}, err
+	}
+	return f.Operator.Next(ctx)
 }
 
 // intRecordKeyLen is the length of record keys with integer handles: t, table id, _r, handle.
@@ -177,13 +193,14 @@ func (r *dagRun) pull(ctx context.Context, out *output) (finished bool, err erro
 	if err := r.slot.take(ctx); err != nil {
 		return false, err
 	}
+	page, limit := r.pageSize(), rowLimit(r.root)
 	for {
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}
 		b, err := r.op.Next(ctx)
 		if errors.Is(err, io.EOF) {
-			return true, nil
+			return !r.reader.stopped, nil
 		}
 		if err != nil {
 			return false, err
@@ -192,7 +209,10 @@ func (r *dagRun) pull(ctx context.Context, out *output) (finished bool, err erro
 		if err := out.add(ctx, b); err != nil {
 			return false, err
 		}
-		if r.pageIsFull() {
+		if r.rows >= limit {
+			return true, nil
+		}
+		if r.rows >= page {
 			return false, nil
 		}
 		if err := r.slot.yield(ctx); err != nil {
@@ -201,10 +221,41 @@ func (r *dagRun) pull(ctx context.Context, out *output) (finished bool, err erro
 	}
 }
 
-// pageIsFull says whether to stop here and let the client ask for the rest.
-func (r *dagRun) pageIsFull() bool {
-	return r.req.PagingSize > 0 && r.rows >= r.req.PagingSize ||
-		r.req.MaxKeysRead > 0 && uint64(r.reader.Stats().TotalKeys) >= r.req.MaxKeysRead
+// pageSize is the number of rows after which a page may end. Where an executor keeps rows back, what was read is not what
+// was put out, and the rest would be lost: such a plan runs to its end, or to where the reader stops.
+func (r *dagRun) pageSize() uint64 {
+	if r.req.PagingSize == 0 || !passesRows(r.root) {
+		return math.MaxUint64
+	}
+	return r.req.PagingSize
+}
+
+// passesRows reports whether the executors hand on the rows of each batch before they read the next. A Limit does so at
+// the root; below it could be at its end without the root's knowing.
+func passesRows(root *tipb.Executor) bool {
+	if rowLimit(root) < math.MaxUint64 {
+		root = root.Limit.Child
+	}
+	for {
+		switch root.GetTp() {
+		case tipb.ExecType_TypeTableScan, tipb.ExecType_TypeIndexScan:
+			return true
+		case tipb.ExecType_TypeSelection:
+			root = root.Selection.Child
+		case tipb.ExecType_TypeProjection:
+			root = root.Projection.Child
+		default:
+			return false
+		}
+	}
+}
+
+// rowLimit is the number of rows that a plan gives at most.
+func rowLimit(root *tipb.Executor) uint64 {
+	if root.Tp == tipb.ExecType_TypeLimit && len(root.Limit.PartitionBy) == 0 {
+		return root.Limit.Limit
+	}
+	return math.MaxUint64
 }
 
 // respond completes the response after the last row.
@@ -228,7 +279,8 @@ func (r *dagRun) respond(out *output, finished bool) (*coprocessor.Response, err
 	resp.ExecDetailsV2 = &kvrpcpb.ExecDetailsV2{
 		TimeDetailV2: &kvrpcpb.TimeDetailV2{WaitWallTimeNs: wait, ProcessWallTimeNs: took - min(took, wait), TotalRpcWallTimeNs: took},
 		ScanDetailV2: &kvrpcpb.ScanDetailV2{
-			ProcessedVersions: uint64(stats.ProcessedKeys), TotalVersions: uint64(stats.TotalKeys), GetSnapshotNanos: wait,
+			ProcessedVersions: uint64(stats.ProcessedKeys), ProcessedVersionsSize: r.reader.bytes,
+			TotalVersions: uint64(stats.TotalKeys), GetSnapshotNanos: wait,
 		},
 	}
 	resp.ExecDetailsV2.TimeDetail = &kvrpcpb.TimeDetail{
@@ -243,6 +295,9 @@ func (r *dagRun) complete(s *tipb.SelectResponse) {
 	if w.Count > 0 {
 		count := int64(w.Count)
 		s.Warnings, s.WarningCount = w.List, &count
+		if r.dag.MaxWarningCount != nil && *r.dag.MaxWarningCount == 0 {
+			s.Warnings = nil // the count is asked for alone
+		}
 	}
 	if r.dag.GetCollectRangeCounts() {
 		s.OutputCounts = r.reader.counts

@@ -68,8 +68,15 @@ const (
 	tpChecksum = 105
 )
 
-// Handle answers a request with one message. It never returns nil.
+// Handle answers a request, and the tasks that come with it, with one message. It never returns nil.
 func (e *Endpoint) Handle(ctx context.Context, req *coprocessor.Request) *coprocessor.Response {
+	if len(req.GetTasks()) > 0 {
+		return e.handleTasks(ctx, req)
+	}
+	return e.handleOne(ctx, req)
+}
+
+func (e *Endpoint) handleOne(ctx context.Context, req *coprocessor.Request) *coprocessor.Response {
 	resp, err := e.run(ctx, req, nil)
 	if err != nil {
 		return &coprocessor.Response{OtherError: err.Error()}
@@ -82,6 +89,9 @@ func (e *Endpoint) Handle(ctx context.Context, req *coprocessor.Request) *coproc
 func (e *Endpoint) Stream(ctx context.Context, req *coprocessor.Request, sink func(executor.Batch) error) (*coprocessor.Response, error) {
 	if req.GetTp() != tpDAG {
 		return &coprocessor.Response{OtherError: fmt.Sprintf("request type %d has no batches", req.GetTp())}, nil
+	}
+	if len(req.Tasks) > 0 {
+		return &coprocessor.Response{OtherError: "a stream answers one task"}, nil
 	}
 	return e.run(ctx, req, sink)
 }
@@ -152,19 +162,24 @@ type view struct {
 // open checks the locks in memory and takes the snapshot: in this order, so that a prewrite that is only in memory now
 // is met here, and one that is already in the store is met in the snapshot.
 func (e *Endpoint) open(ctx context.Context, req *coprocessor.Request, ts uint64) (*view, error) {
+	if len(req.VersionedRanges) > 0 {
+		return nil, errors.New("ranges with versions of their own are not supported")
+	}
 	if req.StartTs != 0 {
 		ts = req.StartTs
 	}
-	rc := req.GetContext()
+	rc, at := req.GetContext(), txn.RegionOf(req.GetContext())
 	v := &view{opts: mvcc.ReadOptions{
-		TS: ts, Isolation: rc.GetIsolationLevel(),
+		TS: ts, Isolation: rc.GetIsolationLevel(), ReplicaRead: rc.GetReplicaRead(),
 		BypassLocks: rc.GetResolvedLocks(), AccessLocks: rc.GetCommittedLocks(), NoFillCache: rc.GetNotFillCache(),
 	}}
-	if err := e.checkMemoryLocks(req, v.opts); err != nil {
+	if rc.GetStaleRead() {
+		at.StaleReadTS = ts // lies below all locks in memory
+	} else if err := e.checkMemoryLocks(req, v.opts); err != nil {
 		return nil, err
 	}
 	begin := e.opts.Now()
-	snap, err := e.store.Snapshot(ctx, txn.RegionOf(rc))
+	snap, err := e.store.Snapshot(ctx, at)
 	if err != nil {
 		return nil, err
 	}

@@ -23,13 +23,19 @@ type rangeReader struct {
 	ranges []*coprocessor.KeyRange // in reading order
 	// keyLen is the length that all keys of the scan have, 0 if they differ, see isPoint.
 	keyLen int
-	// keepLast notes where reading has come to, for paging.
-	keepLast bool
+	// paged notes where reading has come to; keysMax and bytesMax, where not 0, are what one page reads: versions met, and
+	// the bytes of keys and values.
+	paged             bool
+	keysMax, bytesMax uint64
 
 	next int // index of the range to open next
 	scan *mvcc.Scanner
 	get  *mvcc.PointReader // made for the first point
-	last []byte            // the last key handed out
+	// reached is where reading has come to, if paged: all below it is read, or, where keys descend, all from it on.
+	reached []byte
+	// stopped is set if the page was full before the ranges were at their end.
+	stopped bool
+	bytes   uint64 // of the pairs handed out
 	// counts has the pairs of each range, in reading order.
 	counts []int64
 	stats  mvcc.ScanStats // of closed scanners and gets
@@ -48,20 +54,19 @@ func newRangeReader(snap storage.Snapshot, ranges []*coprocessor.KeyRange, keyLe
 
 // Next implements executor.KVIterator.
 func (r *rangeReader) Next() (key, val []byte, ok bool, err error) {
+	if r.stopped = r.pageIsFull(); r.stopped {
+		return nil, nil, false, nil
+	}
 	for {
 		if r.scan != nil {
 			key, val, ok, err = r.scan.Next()
-			if err != nil {
-				return nil, nil, false, err
-			}
 			if ok {
-				r.counts[r.next-1]++
-				if r.keepLast {
-					r.last = append(r.last[:0], key...)
-				}
-				return key, val, true, nil
+				r.note(key, val)
 			}
-			if err := r.closeScan(); err != nil {
+			if ok || err != nil {
+				return key, val, ok, err
+			}
+			if err := r.endRange(); err != nil {
 				return nil, nil, false, err
 			}
 		}
@@ -82,6 +87,27 @@ func (r *rangeReader) Next() (key, val []byte, ok bool, err error) {
 	}
 }
 
+// pageIsFull tells whether to stop before the next pair. At the end of all ranges there is nothing to stop.
+func (r *rangeReader) pageIsFull() bool {
+	if r.keysMax == 0 && r.bytesMax == 0 || r.scan == nil && r.next == len(r.ranges) {
+		return false
+	}
+	return r.keysMax > 0 && uint64(r.Stats().TotalKeys) >= r.keysMax || r.bytesMax > 0 && r.bytes >= r.bytesMax
+}
+
+// note counts a pair that is handed out.
+func (r *rangeReader) note(key, val []byte) {
+	r.counts[r.next-1]++
+	r.bytes += uint64(len(key) + len(val))
+	if !r.paged {
+		return
+	}
+	r.reached = append(r.reached[:0], key...)
+	if !r.opts.Desc {
+		r.reached = append(r.reached, 0)
+	}
+}
+
 func (r *rangeReader) point(key []byte) ([]byte, error) {
 	if r.get == nil {
 		r.get = mvcc.NewPointReader(r.snap, r.opts)
@@ -89,14 +115,28 @@ func (r *rangeReader) point(key []byte) ([]byte, error) {
 	val, _, err := r.get.Get(key)
 	r.stats.TotalKeys++
 	r.stats.MetNewer = true // a point reader does not tell: such an answer is cheap, and not worth caching
+	r.reachEnd()
 	if val != nil {
 		r.stats.ProcessedKeys++
-		r.counts[r.next-1]++
-		if r.keepLast {
-			r.last = append(r.last[:0], key...)
-		}
+		r.note(key, val)
 	}
 	return val, err
+}
+
+// endRange leaves a range that has been read.
+func (r *rangeReader) endRange() error {
+	r.reachEnd()
+	return r.closeScan()
+}
+
+// reachEnd notes that the current range has been read to its end.
+func (r *rangeReader) reachEnd() {
+	kr := r.ranges[r.next-1]
+	if r.opts.Desc {
+		r.reached = append(r.reached[:0], kr.Start...)
+	} else {
+		r.reached = append(r.reached[:0], kr.End...)
+	}
 }
 
 func (r *rangeReader) closeScan() error {
@@ -133,17 +173,17 @@ func addStats(to *mvcc.ScanStats, s mvcc.ScanStats) {
 	to.MetNewer = to.MetNewer || s.MetNewer
 }
 
-// scanned is the interval that has been read: from the start of the first range to just behind the last key, or, where
-// keys descend, from the last key to the end. nil if nothing was read.
+// scanned is the interval that has been read: from the start of the first range up to where reading has come, or, where
+// keys descend, from there to the end of the last one. nil if nothing was read.
 func (r *rangeReader) scanned() *coprocessor.KeyRange {
-	if len(r.ranges) == 0 || r.last == nil {
+	if len(r.ranges) == 0 || r.reached == nil {
 		return nil
 	}
-	first := r.ranges[0]
+	first, reached := r.ranges[0], bytes.Clone(r.reached)
 	if r.opts.Desc {
-		return &coprocessor.KeyRange{Start: bytes.Clone(r.last), End: first.End}
+		return &coprocessor.KeyRange{Start: reached, End: first.End}
 	}
-	return &coprocessor.KeyRange{Start: first.Start, End: append(bytes.Clone(r.last), 0)}
+	return &coprocessor.KeyRange{Start: first.Start, End: reached}
 }
 
 // covers tells whether a key lies in one of ascending ranges.
