@@ -21,7 +21,7 @@ var floors = []struct {
 	packages []string
 }{
 	{0, []string{"codec/*"}},
-	{1, []string{"storage", "executor/expr", "executor/agg"}},
+	{1, []string{"storage", "executor/expr", "executor/agg", "executor/spill"}},
 	{2, []string{"executor", "executor/dagjson", "storage/engine"}},
 	{3, []string{"storage/mvcc", "storage/storagetest", "raftstore/raftlog"}},
 	{4, []string{"storage/txn", "storage/raw", "storage/columnar", "raftstore"}},
