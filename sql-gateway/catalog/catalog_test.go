@@ -215,13 +215,46 @@ func TestStats(t *testing.T) {
 	require.NoError(t, f.FlushStats(context.Background()))
 	f.reopen(t)
 	require.Equal(t, 7.0, f.RowCount(tbl))
-	require.NoError(t, f.SetStats(context.Background(), &TableStats{TableID: tbl.ID, Rows: 8, Distinct: map[int64]float64{2: 4}}))
+	before, _ := f.Stats(tbl.ID)
+	require.NoError(t, f.SetStats(context.Background(), &TableStats{TableID: tbl.ID, Rows: 8, Distinct: map[int64]float64{2: 4}}, before))
 	f.reopen(t)
 	require.Equal(t, 8.0, f.NDV(tbl, 0)) // unique by itself
 	require.Equal(t, 4.0, f.NDV(tbl, 1))
 	_, err := f.exec("drop table t")
 	require.NoError(t, err)
 	require.Equal(t, -1.0, f.RowCount(tbl))
+}
+
+// A table is stale once much of it changed and it was left alone, and is told once.
+func TestStale(t *testing.T) {
+	f := newFixture(t)
+	tbl := mustExec(t, f, "create table t (a int primary key, b int)")
+	_, err := f.exec("create table small (a int)")
+	require.NoError(t, err)
+	small, err := f.Current().Table("test", "small")
+	require.NoError(t, err)
+	stale := func(quiet time.Duration) (names []string) {
+		for _, t := range f.Stale(quiet) {
+			names = append(names, t.Name)
+		}
+		return names
+	}
+	f.AddRows(map[int64]int64{tbl.ID: 1000, small.ID: 7})
+	require.Empty(t, stale(time.Hour))
+	require.Equal(t, []string{"t"}, stale(0))
+	require.Empty(t, stale(0))
+
+	before, _ := f.Stats(tbl.ID)
+	f.AddRows(map[int64]int64{tbl.ID: 200}) // while ANALYZE reads
+	require.NoError(t, f.SetStats(context.Background(), &TableStats{TableID: tbl.ID, Rows: 1000}, before))
+	st, _ := f.Stats(tbl.ID)
+	require.EqualValues(t, 1200, st.Rows)
+	require.EqualValues(t, 200, st.Changed)
+	require.Empty(t, stale(0))
+	f.AddRows(map[int64]int64{tbl.ID: -500})
+	require.NoError(t, f.FlushStats(context.Background()))
+	f.reopen(t)
+	require.Equal(t, []string{"t"}, stale(time.Hour), "statistics that were stale before a restart")
 }
 
 // TestTwoGateways changes the schema from two catalogs in turn: each sees the other's changes before its own.

@@ -1,10 +1,12 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,11 +32,14 @@ type statsCache struct {
 	mu     sync.Mutex
 	tables map[int64]*TableStats
 	dirty  map[int64]struct{}
+	// written has when tables were last changed that Stale has not looked at since then.
+	written map[int64]time.Time
 }
 
 func (s *statsCache) init() {
 	s.tables = make(map[int64]*TableStats)
 	s.dirty = make(map[int64]struct{})
+	s.written = make(map[int64]time.Time)
 }
 
 func (c *Catalog) loadStats(ctx context.Context) error {
@@ -45,13 +50,17 @@ func (c *Catalog) loadStats(ctx context.Context) error {
 	defer txn.Rollback()
 	c.stats.mu.Lock()
 	defer c.stats.mu.Unlock()
-	return scanJSON(ctx, txn, statsPrefix, func(t *TableStats) { c.stats.tables[t.TableID] = t })
+	return scanJSON(ctx, txn, statsPrefix, func(t *TableStats) {
+		c.stats.tables[t.TableID] = t
+		c.stats.written[t.TableID] = time.Time{}
+	})
 }
 
 // AddRows counts rows that came or went, by table id.
 func (c *Catalog) AddRows(delta map[int64]int64) {
 	c.stats.mu.Lock()
 	defer c.stats.mu.Unlock()
+	now := c.opts.Now()
 	for id, n := range delta {
 		t := c.stats.tables[id]
 		if t == nil {
@@ -61,17 +70,54 @@ func (c *Catalog) AddRows(delta map[int64]int64) {
 		t.Rows = max(t.Rows+n, 0)
 		t.Changed += max(n, -n)
 		c.stats.dirty[id] = struct{}{}
+		c.stats.written[id] = now
 	}
 }
 
-// SetStats replaces a table's statistics with what ANALYZE found, and persists them.
-func (c *Catalog) SetStats(ctx context.Context, st *TableStats) error {
+// SetStats replaces a table's statistics with what ANALYZE found, and persists them. before is what Stats said when
+// ANALYZE began to read: rows that were counted since then are counted on top.
+func (c *Catalog) SetStats(ctx context.Context, st *TableStats, before TableStats) error {
 	st.Analyzed = c.opts.Now().Unix()
 	c.stats.mu.Lock()
+	if now := c.stats.tables[st.TableID]; now != nil {
+		st.Rows = max(st.Rows+now.Rows-before.Rows, 0)
+		st.Changed = max(now.Changed-before.Changed, 0)
+	}
 	c.stats.tables[st.TableID] = st
 	c.stats.dirty[st.TableID] = struct{}{}
 	c.stats.mu.Unlock()
 	return c.FlushStats(ctx)
+}
+
+// A table's statistics are stale when so many rows changed, and that part of all rows, since the last ANALYZE.
+const (
+	staleChanges = 100
+	staleShare   = 0.5
+)
+
+// Stale lists tables whose statistics want a new ANALYZE and that nobody has written to for quiet. It does not look at a
+// table again before the next write to it.
+func (c *Catalog) Stale(quiet time.Duration) []*Table {
+	c.stats.mu.Lock()
+	defer c.stats.mu.Unlock()
+	if len(c.stats.written) == 0 {
+		return nil
+	}
+	now, schema := c.opts.Now(), c.Current()
+	var out []*Table
+	for id, at := range c.stats.written {
+		if now.Sub(at) < quiet {
+			continue
+		}
+		delete(c.stats.written, id)
+		st, t := c.stats.tables[id], schema.ByID(id)
+		if st == nil || t == nil || st.Changed < staleChanges || float64(st.Changed) < staleShare*float64(st.Rows) {
+			continue
+		}
+		out = append(out, t)
+	}
+	slices.SortFunc(out, func(a, b *Table) int { return cmp.Compare(a.ID, b.ID) })
+	return out
 }
 
 // Stats returns a copy of a table's statistics; ok is false if nothing is known.
@@ -119,6 +165,7 @@ func (c *Catalog) dropStats(table int64) {
 	defer c.stats.mu.Unlock()
 	delete(c.stats.tables, table)
 	delete(c.stats.dirty, table)
+	delete(c.stats.written, table)
 }
 
 // Run persists row counts from time to time until ctx ends.

@@ -40,18 +40,24 @@ func (r *run) analyze(stmt *ast.AnalyzeTableStmt) error {
 		if t.View != nil || t.Virtual {
 			return errCode(mysql.ErrWrongObject, t.DB, t.Name, "BASE TABLE")
 		}
-		st, err := r.measureTable(t)
-		if err != nil {
-			return err
-		}
-		if err := r.s.srv.catalog.SetStats(r.ctx, st); err != nil {
-			return err
-		}
-		if err := r.s.commit(r.ctx); err != nil {
+		if err := r.analyzeTable(t); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// analyzeTable measures a table in a transaction of its own and makes the result known.
+func (r *run) analyzeTable(t *catalog.Table) error {
+	before, _ := r.s.srv.catalog.Stats(t.ID)
+	st, err := r.measureTable(t)
+	if err != nil {
+		return err
+	}
+	if err := r.s.srv.catalog.SetStats(r.ctx, st, before); err != nil {
+		return err
+	}
+	return r.s.commit(r.ctx)
 }
 
 func (r *run) measureTable(t *catalog.Table) (*catalog.TableStats, error) {

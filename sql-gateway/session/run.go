@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -47,6 +48,7 @@ func (s *Session) newRun(ctx context.Context, stmt ast.StmtNode, text string, ar
 			MaxAllowedPacket:      uint64(s.intVar("max_allowed_packet")),
 			Warnings:              &expr.Warnings{Limit: maxWarnings},
 			Now:                   func() time.Time { return r.now },
+			Random:                rand.Uint64,
 		},
 		Memory:   s.memory(),
 		SpillDir: s.srv.cfg.SpillDir,

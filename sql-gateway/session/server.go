@@ -125,11 +125,13 @@ func (s *Server) Catalog() *catalog.Catalog { return s.catalog }
 
 // Serve accepts connections until ctx ends or Close is called; it then returns nil.
 func (s *Server) Serve(ctx context.Context) error {
-	s.wg.Add(1)
-	go func() {
-		defer s.wg.Done()
-		s.catalog.Run(s.ctx)
-	}()
+	for _, work := range []func(context.Context){s.catalog.Run, s.autoAnalyze} {
+		s.wg.Add(1)
+		go func() {
+			defer s.wg.Done()
+			work(s.ctx)
+		}()
+	}
 	release := context.AfterFunc(ctx, func() { s.listener.Close() })
 	defer release()
 	for {

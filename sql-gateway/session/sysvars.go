@@ -103,6 +103,7 @@ var effectiveVars = []sysVar{
 	number("last_insert_id", 0, 0, maxInt63).sessionOnly(),
 	number("sql_select_limit", maxInt63, 0, maxInt63),
 	number("timestamp", 0, 0, 1<<31-1).sessionOnly(),
+	onOff("tidb_enable_auto_analyze", "ON").global(),
 }
 
 // clientVars are those that clients set or read when they connect and that change nothing here.
