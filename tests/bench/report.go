@@ -36,7 +36,12 @@ func report(w io.Writer, o *options, all []*figures) error {
 	}
 	row("memory after load and queries", func(f *figures) string { return mib(f.loadedBytes) })
 	for _, q := range tpch.Queries() {
-		row(q.Name, func(f *figures) string { return seconds(f.queries[q.Name]) })
+		row(q.Name, func(f *figures) string {
+			if f.queries[q.Name] >= o.limit {
+				return "> " + seconds(o.limit)
+			}
+			return seconds(f.queries[q.Name])
+		})
 	}
 	row("all 22", func(f *figures) string { return seconds(f.queryTotal) })
 	_, err := io.WriteString(w, b.String())
