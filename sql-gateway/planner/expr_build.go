@@ -1,6 +1,8 @@
 package planner
 
 import (
+	"slices"
+
 	"github.com/pingcap/tidb/pkg/parser/ast"
 	"github.com/pingcap/tidb/pkg/parser/mysql"
 	"github.com/pingcap/tidb/pkg/parser/opcode"
@@ -130,6 +132,7 @@ func (c *clause) condition(node ast.ExprNode) ([]*Expr, error) {
 	return conds, nil
 }
 
+// splitAndAST appends the conjuncts of n.
 func splitAndAST(dst []ast.ExprNode, n ast.ExprNode) []ast.ExprNode {
 	if b, ok := unparen(n).(*ast.BinaryOperationExpr); ok && b.Op == opcode.LogicAnd {
 		return splitAndAST(splitAndAST(dst, b.L), b.R)
@@ -255,6 +258,9 @@ func (c *clause) binary(n *ast.BinaryOperationExpr) (*Expr, error) {
 	if op, ok := opcodeCmp[n.Op]; ok {
 		return c.comparison(op, n.L, n.R)
 	}
+	if n.Op == opcode.LogicAnd || n.Op == opcode.LogicOr {
+		return c.chain(n)
+	}
 	l, err := c.build(n.L)
 	if err != nil {
 		return nil, err
@@ -263,15 +269,34 @@ func (c *clause) binary(n *ast.BinaryOperationExpr) (*Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch n.Op {
-	case opcode.LogicAnd:
-		return c.b.logic(tipb.ScalarFuncSig_LogicalAnd, "and", l, r)
-	case opcode.LogicOr:
-		return c.b.logic(tipb.ScalarFuncSig_LogicalOr, "or", l, r)
-	case opcode.LogicXor:
+	if n.Op == opcode.LogicXor {
 		return c.b.logic(tipb.ScalarFuncSig_LogicalXor, "xor", l, r)
 	}
 	return c.b.arithmetic(n.Op, l, r)
+}
+
+// chain builds a AND b AND ..., or the same with OR, which programs write with thousands of operands: the parser's tree is
+// as deep as the chain is long, the one built here is not.
+func (c *clause) chain(n *ast.BinaryOperationExpr) (*Expr, error) {
+	var nodes []ast.ExprNode
+	for left := n; left != nil; {
+		nodes = append(nodes, left.R)
+		next, ok := unparen(left.L).(*ast.BinaryOperationExpr)
+		if !ok || next.Op != n.Op {
+			nodes = append(nodes, left.L)
+			next = nil
+		}
+		left = next
+	}
+	slices.Reverse(nodes)
+	operands, err := c.buildAll(nodes)
+	if err != nil {
+		return nil, err
+	}
+	if n.Op == opcode.LogicAnd {
+		return c.b.logicAll(tipb.ScalarFuncSig_LogicalAnd, "and", operands)
+	}
+	return c.b.logicAll(tipb.ScalarFuncSig_LogicalOr, "or", operands)
 }
 
 // comparison handles rows, too: (a, b) = (c, d).

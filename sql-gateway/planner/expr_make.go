@@ -281,6 +281,30 @@ func (b *builder) logic(sig tipb.ScalarFuncSig, name string, l, r *Expr) (*Expr,
 	return b.call(sig, name, boolType(), l, r)
 }
 
+// longChain is the number of operands from which a chain becomes a balanced tree instead of the usual one.
+const longChain = 100
+
+// logicAll joins operands, in their order.
+func (b *builder) logicAll(sig tipb.ScalarFuncSig, name string, operands []*Expr) (*Expr, error) {
+	n := len(operands)
+	if n == 1 {
+		return operands[0], nil
+	}
+	at := n - 1
+	if n > longChain {
+		at = n / 2
+	}
+	l, err := b.logicAll(sig, name, operands[:at])
+	if err != nil {
+		return nil, err
+	}
+	r, err := b.logicAll(sig, name, operands[at:])
+	if err != nil {
+		return nil, err
+	}
+	return b.logic(sig, name, l, r)
+}
+
 var isNullSigs = [...]tipb.ScalarFuncSig{
 	evalInt: tipb.ScalarFuncSig_IntIsNull, evalReal: tipb.ScalarFuncSig_RealIsNull, evalDecimal: tipb.ScalarFuncSig_DecimalIsNull,
 	evalString: tipb.ScalarFuncSig_StringIsNull, evalTime: tipb.ScalarFuncSig_TimeIsNull, evalDuration: tipb.ScalarFuncSig_DurationIsNull,

@@ -154,13 +154,17 @@ func (s *Session) parse(text string) ([]ast.StmtNode, error) {
 	if storageEngines.MatchString(text) {
 		text = "SHOW ENGINES" // the longer form is not in the grammar
 	}
-	stmts, _, err := s.parser.Parse(text, s.vars["character_set_client"], s.vars["collation_connection"])
+	stmts, err := s.parseText(text)
 	if err == nil {
 		return slices.Clone(stmts), nil
 	}
 	if strings.TrimSpace(text) == "select $$" {
 		// mysql's shell asks this to learn whether $$ is a column name, and wants this error.
 		return nil, errCode(mysql.ErrBadField, "$$", "field list")
+	}
+	var refused *mysql.SQLError
+	if errors.As(err, &refused) {
+		return nil, refused
 	}
 	var known *terror.Error
 	if errors.As(err, &known) && known.Code() != mysql.ErrParse && known.Code() != mysql.ErrUnknown {
