@@ -45,7 +45,7 @@ type aggFunc struct {
 }
 
 func newAggregation(e *tipb.Executor, inputs []Operator, env *Env) (Operator, error) {
-	a := &aggregation{in: inputs[0], keys: len(e.Aggregation.GroupBy), account: account{memory: env.Memory}}
+	a := &aggregation{in: inputs[0], keys: len(e.Aggregation.GroupBy), account: newAccount(env)}
 	exprs := exprSet{input: inputs[0].Fields(), env: env}
 	for _, g := range e.Aggregation.GroupBy {
 		if _, err := exprs.add(g, false); err != nil {

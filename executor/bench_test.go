@@ -14,9 +14,13 @@ import (
 
 // benchBatches makes n rows in batches of 4096: fill appends a row.
 func benchBatches(fields []*tipb.FieldType, n int, fill func(i int, out []*column.Builder)) []Batch {
+	return batchesOf(column.BatchSize, fields, n, fill)
+}
+
+func batchesOf(size int, fields []*tipb.FieldType, n int, fill func(i int, out []*column.Builder)) []Batch {
 	var batches []Batch
-	for from := 0; from < n; from += column.BatchSize {
-		rows := min(column.BatchSize, n-from)
+	for from := 0; from < n; from += size {
+		rows := min(size, n-from)
 		out := make([]*column.Builder, len(fields))
 		for c, ft := range fields {
 			out[c] = column.NewBuilder(ft, rows)

@@ -1,9 +1,6 @@
 package executor
 
 import (
-	"context"
-	"io"
-
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/pingcap/tipb/go-tipb"
@@ -21,16 +18,12 @@ type collector struct {
 	inputs int
 	rows   int
 	evals  []arrow.Array
-	accountable
 }
-
-// accountable is what a collector charges its memory to.
-type accountable interface{ set(n int64) error }
 
 // newCollector makes a collector for rows of the given types. An expression that is a column of the input already has
 // no column of its own: refs tells its place, or -1.
-func newCollector(types []*tipb.FieldType, exprs []expr.Expr, refs []int, to accountable) *collector {
-	c := &collector{exprs: exprs, inputs: len(types), accountable: to, evals: make([]arrow.Array, len(exprs))}
+func newCollector(types []*tipb.FieldType, exprs []expr.Expr, refs []int) *collector {
+	c := &collector{exprs: exprs, inputs: len(types), evals: make([]arrow.Array, len(exprs))}
 	for _, ft := range types {
 		c.out = append(c.out, column.NewBuilder(ft, 0))
 	}
@@ -58,25 +51,6 @@ func columnRefs(exprs []*tipb.Expr, inputs int) []int {
 		}
 	}
 	return refs
-}
-
-// drain collects all of in.
-func (c *collector) drain(ctx context.Context, in Operator) error {
-	for {
-		b, err := in.Next(ctx)
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if err := c.eval(b); err != nil {
-			return err
-		}
-		if err := c.add(b, b.Sel); err != nil {
-			return err
-		}
-	}
 }
 
 // eval computes the expressions that have columns of their own.
@@ -110,7 +84,34 @@ func (c *collector) add(b Batch, sel []int32) error {
 	} else {
 		c.rows += len(sel)
 	}
-	return c.set(c.bytes())
+	return nil
+}
+
+// fits reports whether the strings of b have room in the columns. It may say no too early.
+func (c *collector) fits(b Batch) bool {
+	for i, a := range b.Cols {
+		if s, ok := a.(*array.Binary); ok && len(c.out[i].Data)+len(s.ValueBytes()) > column.MaxData {
+			return false
+		}
+	}
+	return true
+}
+
+// types are those of all columns: the input's, then those of expressions.
+func (c *collector) types() []*tipb.FieldType {
+	types := make([]*tipb.FieldType, len(c.out))
+	for i, b := range c.out {
+		types[i] = b.Type
+	}
+	return types
+}
+
+// reset forgets the rows and gives their memory back.
+func (c *collector) reset() {
+	for i, b := range c.out {
+		c.out[i] = column.NewBuilder(b.Type, 0)
+	}
+	c.rows = 0
 }
 
 // appendBounded refuses strings beyond what one column can hold.

@@ -92,7 +92,7 @@ func newJoin(e *tipb.Executor, inputs []Operator, env *Env) (Operator, error) {
 		return nil, err
 	}
 	j := &hashJoin{kind: kind, left: inputs[0], right: inputs[1], buildLeft: e.Join.InnerIdx == 0,
-		nullAware: e.Join.GetIsNullAwareSemiJoin() && (kind.anti || kind.mark), account: account{memory: env.Memory}}
+		nullAware: e.Join.GetIsNullAwareSemiJoin() && (kind.anti || kind.mark), account: newAccount(env)}
 	if len(e.Join.LeftJoinKeys) != len(e.Join.RightJoinKeys) {
 		return nil, fmt.Errorf("executor: join of %d keys with %d", len(e.Join.LeftJoinKeys), len(e.Join.RightJoinKeys))
 	}

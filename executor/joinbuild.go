@@ -28,7 +28,7 @@ type buildSide struct {
 }
 
 func newBuildSide(s *joinSide, keyTypes []*tipb.FieldType, to *account) (*buildSide, error) {
-	b := &buildSide{joinSide: s, account: to, rows: newCollector(s.in.Fields(), s.keys, s.refs, to)}
+	b := &buildSide{joinSide: s, account: to, rows: newCollector(s.in.Fields(), s.keys, s.refs)}
 	if len(keyTypes) == 0 {
 		return b, nil
 	}
@@ -82,7 +82,10 @@ func (b *buildSide) add(batch Batch) error {
 	if err := b.rows.eval(batch); err != nil {
 		return err
 	}
-	return b.rows.add(batch, batch.Sel)
+	if err := b.rows.add(batch, batch.Sel); err != nil {
+		return err
+	}
+	return b.account.set(b.rows.bytes())
 }
 
 // refuse marks the selected rows of batch that are not in passed; both ascend. They come next in the collector.

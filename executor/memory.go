@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/scree-db/scree/codec/value"
+	"github.com/scree-db/scree/executor/spill"
 )
 
 // Memory is the account of one query. Several operator trees of the query may share it. A nil account is unbounded.
@@ -58,12 +59,35 @@ func (m *Memory) Peak() int64 {
 	return m.peak.Load()
 }
 
-// account is one operator's part of the query's memory.
+// Operators that can, put what they hold into files when the query has used half of its memory, so that those that cannot
+// have the rest. Who holds less than a small share of it has little to give and waits for others to.
+const (
+	spillAbove = 2  // the part of the limit, 1/2, that is used before anyone spills
+	spillShare = 32 // the part, 1/32, that an operator holds before it does
+)
+
+// tight reports whether an operator that holds n bytes is to spill.
+func (m *Memory) tight(n int64) bool {
+	return m != nil && m.limit > 0 && n >= m.limit/spillShare && m.used.Load() > m.limit/spillAbove
+}
+
+// share is the n-th part of the limit, at most max bytes.
+func (m *Memory) share(n, max int64) int64 {
+	if m == nil || m.limit <= 0 {
+		return max
+	}
+	return min(m.limit/n, max)
+}
+
+// account is one operator's part of the query's memory, and its way out when that is full.
 type account struct {
 	memory *Memory
+	dir    *spill.Dir // nil: no spilling
 	held   int64
 	peak   int64
 }
+
+func newAccount(env *Env) account { return account{memory: env.Memory, dir: env.Spill} }
 
 // set brings the charge to n bytes.
 func (a *account) set(n int64) error {
@@ -75,6 +99,22 @@ func (a *account) set(n int64) error {
 	a.held = n
 	a.peak = max(a.peak, n)
 	return nil
+}
+
+// resize is set for an operator that can spill, and reports whether it is to do so now. Then what was not to be had is not
+// charged either: the operator gives its memory back at once.
+func (a *account) resize(n int64) (spill bool, err error) {
+	err = a.set(n)
+	if a.dir == nil {
+		return false, err
+	}
+	if err != nil {
+		if !a.memory.tight(n) { // others hold it all
+			return false, err
+		}
+		return true, nil
+	}
+	return a.memory.tight(n), nil
 }
 
 func (a *account) close() {

@@ -6,7 +6,8 @@
 //	scan -> Selection -> Projection -> Aggregation, TopN, Sort, Limit, Join ...
 //
 // A Selection marks rows instead of copying them; an operator that keeps rows copies what is marked. Memory that grows
-// with the input is charged to the query's Memory.
+// with the input is charged to the query's Memory; Sort, Aggregation and Join put rows into files (package spill) before it
+// is used up.
 package executor
 
 import (
@@ -16,6 +17,7 @@ import (
 
 	"github.com/scree-db/scree/codec/column"
 	"github.com/scree-db/scree/executor/expr"
+	"github.com/scree-db/scree/executor/spill"
 )
 
 // Batch is column.Batch.
@@ -38,7 +40,9 @@ type Env struct {
 	Memory *Memory
 	// Stats, when not nil, collects one entry per executor, keyed by the executor's pointer.
 	Stats *Stats
-	// SpillDir is where operators may put run files. No operator spills yet: over the memory limit is an error.
+	// Spill is where sorts, aggregations and joins put rows once half of Memory is used; nil: they fail at its limit.
+	Spill *spill.Dir
+	// SpillDir names a directory without a file system: it has no effect.
 	SpillDir string
 }
 

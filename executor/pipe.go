@@ -88,9 +88,12 @@ type limit struct {
 	sel  []int32
 }
 
-func newLimit(e *tipb.Executor, inputs []Operator, _ *Env) (Operator, error) {
-	if len(e.Limit.PartitionBy) > 0 || len(e.Limit.TruncateKeyExpr) > 0 {
-		return nil, &UnsupportedError{What: "Limit per partition"}
+func newLimit(e *tipb.Executor, inputs []Operator, env *Env) (Operator, error) {
+	if len(e.Limit.TruncateKeyExpr) > 0 {
+		return nil, &UnsupportedError{What: "Limit by rank"}
+	}
+	if len(e.Limit.PartitionBy) > 0 {
+		return newPartitionLimit(e.Limit.PartitionBy, e.Limit.GetLimit(), inputs[0], env)
 	}
 	return &limit{Operator: inputs[0], left: e.Limit.GetLimit()}, nil
 }

@@ -38,9 +38,9 @@ func TestLimit(t *testing.T) {
 	_, err = drain(t, op)
 	require.NoError(t, err)
 	require.Equal(t, 1, src.pulls)
-	perPartition := limitOf(leaf(0), 2)
-	perPartition.Limit.PartitionBy = []*tipb.ByItem{by(false, col(0, bigint))}
-	_, err = Build(perPartition, sourceLeaf(t, numbers), testEnv())
+	byRank := limitOf(leaf(0), 2)
+	byRank.Limit.TruncateKeyExpr = exprs(col(0, bigint))
+	_, err = Build(byRank, sourceLeaf(t, numbers), testEnv())
 	require.ErrorContains(t, err, "not supported")
 }
 

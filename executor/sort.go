@@ -2,30 +2,36 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"io"
+	"math"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/pingcap/tipb/go-tipb"
 
 	"github.com/scree-db/scree/codec/column"
+	"github.com/scree-db/scree/executor/spill"
 )
 
-// sorted is what Sort and TopN share: rows collected, ordered, and put out batch by batch.
+// sorted is what Sort and TopN share: rows collected, ordered, and put out batch by batch. When memory is tight the rows at
+// hand are ordered and go to a file; in the end the files are merged.
 type sorted struct {
 	in    Operator
 	specs []sortSpec
 	rows  *collector
+	limit int     // how many of the first rows are wanted
 	order []int32 // nil: not sorted yet
-	next  int
+	next  int     // of order, or of the merged rows
+	ready bool
+	runs  []*spill.Run
+	merge *merger // of the runs
 	account
 }
 
 func newSorted(items []*tipb.ByItem, in Operator, env *Env) (*sorted, error) {
-	exprs := make([]*tipb.Expr, len(items))
-	for i, item := range items {
-		if exprs[i] = item.Expr; item.Expr == nil {
-			return nil, &UnsupportedError{What: "ORDER BY without an expression"}
-		}
+	exprs, err := itemExprs(items)
+	if err != nil {
+		return nil, err
 	}
 	compiled, err := compileAll(exprs, in.Fields(), env)
 	if err != nil {
@@ -35,27 +41,73 @@ func newSorted(items []*tipb.ByItem, in Operator, env *Env) (*sorted, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &sorted{in: in, specs: specs, account: account{memory: env.Memory}}
-	s.rows = newCollector(in.Fields(), compiled, columnRefs(exprs, len(in.Fields())), &s.account)
-	return s, nil
+	rows := newCollector(in.Fields(), compiled, columnRefs(exprs, len(in.Fields())))
+	return &sorted{in: in, specs: specs, rows: rows, limit: math.MaxInt, account: newAccount(env)}, nil
+}
+
+func itemExprs(items []*tipb.ByItem) ([]*tipb.Expr, error) {
+	exprs := make([]*tipb.Expr, len(items))
+	for i, item := range items {
+		if exprs[i] = item.Expr; item.Expr == nil {
+			return nil, &UnsupportedError{What: "ORDER BY without an expression"}
+		}
+	}
+	return exprs, nil
 }
 
 func (s *sorted) Fields() []*tipb.FieldType { return s.in.Fields() }
 
 func (s *sorted) Close() error {
 	s.account.close()
-	return s.in.Close()
+	err := s.in.Close()
+	if s.merge != nil {
+		err = errors.Join(err, s.merge.close())
+	}
+	return errors.Join(err, removeRuns(s.runs))
 }
 
-// sort makes the order of the collected rows. Words and row numbers take some 40 bytes a row.
-func (s *sorted) sort() error {
-	const perRow = 40
-	if err := s.account.set(s.rows.bytes() + int64(perRow*s.rows.rows)); err != nil {
+// take keeps the rows of b that sel lists; the collector's eval has seen b.
+func (s *sorted) take(b Batch, sel []int32) error {
+	if s.dir != nil && !s.rows.fits(b) {
+		if err := s.spill(); err != nil {
+			return err
+		}
+	}
+	if err := s.rows.add(b, sel); err != nil {
 		return err
 	}
+	tight, err := s.resize(s.size())
+	if tight {
+		return s.spill()
+	}
+	return err
+}
+
+// size is the memory to hold the rows and to sort them: words and row numbers take some 40 bytes a row.
+func (s *sorted) size() int64 { return s.rows.bytes() + int64(40*s.rows.rows) }
+
+// sort makes the order of the collected rows.
+func (s *sorted) sort() {
 	s.order = rowNumbers(s.rows.rows)
 	sortRows(s.order, s.specs, s.rows.values())
-	return s.account.set(s.rows.bytes() + int64(4*len(s.order)))
+}
+
+// finish orders what was collected, once there is no more.
+func (s *sorted) finish() (err error) {
+	s.ready = true
+	if len(s.runs) == 0 {
+		s.sort()
+		return s.set(s.rows.bytes() + int64(4*len(s.order)))
+	}
+	if err = s.spill(); err != nil {
+		return err
+	}
+	s.runs, err = mergeDown(s.runs, s.layout(), s.fanIn())
+	if err != nil {
+		return err
+	}
+	s.merge, err = newMerger(s.runs, s.layout())
+	return err
 }
 
 func rowNumbers(n int) []int32 {
@@ -66,9 +118,18 @@ func rowNumbers(n int) []int32 {
 	return rows
 }
 
-// output puts out the next ordered rows, of the first n.
-func (s *sorted) output(n int) (Batch, error) {
-	n = min(n, len(s.order))
+// output puts out the next ordered rows.
+func (s *sorted) output() (Batch, error) {
+	if s.merge != nil {
+		b, err := s.merge.nextBatch(min(column.BatchSize, s.limit-s.next))
+		if err != nil {
+			return Batch{}, err
+		}
+		s.next += b.Rows
+		b.Cols = b.Cols[:s.rows.inputs]
+		return b, nil
+	}
+	n := min(s.limit, len(s.order))
 	if s.next >= n {
 		return Batch{}, io.EOF
 	}
@@ -89,15 +150,30 @@ func newSort(e *tipb.Executor, inputs []Operator, env *Env) (Operator, error) {
 }
 
 func (s sortOp) Next(ctx context.Context) (Batch, error) {
-	if s.order == nil {
-		if err := s.rows.drain(ctx, s.in); err != nil {
-			return Batch{}, err
-		}
-		if err := s.sort(); err != nil {
+	if !s.ready {
+		if err := s.consume(ctx); err != nil {
 			return Batch{}, err
 		}
 	}
-	return s.output(s.rows.rows)
+	return s.output()
+}
+
+func (s sortOp) consume(ctx context.Context) error {
+	for {
+		b, err := s.in.Next(ctx)
+		if err == io.EOF {
+			return s.finish()
+		}
+		if err != nil {
+			return err
+		}
+		if err := s.rows.eval(b); err != nil {
+			return err
+		}
+		if err := s.take(b, b.Sel); err != nil {
+			return err
+		}
+	}
 }
 
 // topN keeps the first rows of an order. Rows are collected until there are twice as many as wanted; then they are sorted
@@ -105,7 +181,6 @@ func (s sortOp) Next(ctx context.Context) (Batch, error) {
 // word is beyond it cannot be among the first, so most rows of a long input are dropped by one comparison.
 type topN struct {
 	*sorted
-	limit int
 	cutAt int // number of collected rows that makes a cut
 	bar   uint64
 	cut   bool    // bar is set
@@ -116,33 +191,30 @@ const topNSlack = 1024
 
 func newTopN(e *tipb.Executor, inputs []Operator, env *Env) (Operator, error) {
 	if len(e.TopN.PartitionBy) > 0 {
-		return nil, &UnsupportedError{What: "TopN per partition"}
+		return newPartitionTopN(e.TopN, inputs[0], env)
 	}
 	s, err := newSorted(e.TopN.OrderBy, inputs[0], env)
 	if err != nil {
 		return nil, err
 	}
-	limit := int(min(e.TopN.GetLimit(), 1<<30))
-	return &topN{sorted: s, limit: limit, cutAt: 2*limit + topNSlack, pass: []int32{}}, nil
+	s.limit = int(min(e.TopN.GetLimit(), 1<<30))
+	return &topN{sorted: s, cutAt: 2*s.limit + topNSlack, pass: []int32{}}, nil
 }
 
 func (t *topN) Next(ctx context.Context) (Batch, error) {
-	if t.order == nil {
+	if !t.ready {
 		if err := t.consume(ctx); err != nil {
 			return Batch{}, err
 		}
-		if err := t.sort(); err != nil {
-			return Batch{}, err
-		}
 	}
-	return t.output(t.limit)
+	return t.output()
 }
 
 func (t *topN) consume(ctx context.Context) error {
 	for t.limit > 0 {
 		b, err := t.in.Next(ctx)
 		if err == io.EOF {
-			return nil
+			break
 		}
 		if err != nil {
 			return err
@@ -154,7 +226,7 @@ func (t *topN) consume(ctx context.Context) error {
 		if sel != nil && len(sel) == 0 {
 			continue
 		}
-		if err := t.rows.add(b, sel); err != nil {
+		if err := t.take(b, sel); err != nil {
 			return err
 		}
 		if t.rows.rows >= t.cutAt {
@@ -163,7 +235,7 @@ func (t *topN) consume(ctx context.Context) error {
 			}
 		}
 	}
-	return nil
+	return t.finish()
 }
 
 // candidates selects the rows of b that the bar lets pass.
@@ -183,9 +255,7 @@ func (t *topN) candidates(b Batch) []int32 {
 
 // prune keeps the first rows and sets the bar.
 func (t *topN) prune() error {
-	if err := t.sort(); err != nil {
-		return err
-	}
+	t.sort()
 	t.rows.keep(t.order[:t.limit])
 	t.order = nil
 	if len(t.specs) > 0 {

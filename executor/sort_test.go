@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/pingcap/tipb/go-tipb"
 	"github.com/stretchr/testify/require"
 
@@ -108,11 +109,42 @@ func TestSortMemory(t *testing.T) {
 }
 
 func TestSortUnsupported(t *testing.T) {
+	odd := &tipb.FieldType{Tp: column.TypeVarchar, Collate: -9999}
+	_, err := Build(sortOf(leaf(0), by(false, col(0, odd))), sourceLeaf(t, tbl(types(odd))), testEnv())
+	require.Error(t, err)
+	_, err = Build(sortOf(leaf(0), &tipb.ByItem{}), sourceLeaf(t, tbl(types(odd))), testEnv())
+	require.ErrorContains(t, err, "not supported")
+}
+
+// JSON values sort as MySQL compares them: numbers as numbers, before strings.
+func TestSortJSON(t *testing.T) {
 	json := &tipb.FieldType{Tp: column.TypeJSON}
-	_, err := Build(sortOf(leaf(0), by(false, col(0, json))), sourceLeaf(t, tbl(types(json))), testEnv())
-	require.ErrorContains(t, err, "not supported")
-	top := topNOf(leaf(0), 1, by(false, col(0, bigint)))
-	top.TopN.PartitionBy = []*tipb.ByItem{by(false, col(0, bigint))}
-	_, err = Build(top, sourceLeaf(t, tbl(types(bigint))), testEnv())
-	require.ErrorContains(t, err, "not supported")
+	b := column.NewBuilder(json, 0)
+	for _, text := range []string{`"a"`, `10`, `9.5`, `[1]`, `"B"`} {
+		v, err := value.ParseJSON([]byte(text))
+		require.NoError(t, err)
+		b.AppendBytes(v)
+	}
+	b.AppendNull()
+	op, err := Build(sortOf(leaf(0), by(false, col(0, json))), func(*tipb.Executor) (Operator, error) {
+		return NewValues(types(json), Batch{Cols: []arrow.Array{b.Detach()}, Rows: 6}), nil
+	}, testEnv())
+	require.NoError(t, err)
+	rows, err := drain(t, op)
+	require.NoError(t, err)
+	require.Equal(t, []string{"NULL", "9.5", "10", `"B"`, `"a"`, "[1]"}, rows)
+}
+
+// The first rows of each partition: of the order with TopN, of arrival with Limit.
+func TestPartitions(t *testing.T) {
+	in := tbl(types(bigint, varchar), "1,c", "1,a", "1,b", "NULL,z", "NULL,y", "2,x", "3,q", "3,p", "3,r")
+	byKey := []*tipb.ByItem{by(false, col(0, bigint))}
+	top := topNOf(leaf(0), 2, by(true, col(1, varchar)))
+	top.TopN.PartitionBy = byKey
+	run(t, top, testEnv, false, []string{"NULL,z", "NULL,y", "1,c", "1,b", "2,x", "3,r", "3,q"}, in)
+	first := limitOf(leaf(0), 2)
+	first.Limit.PartitionBy = byKey
+	run(t, first, testEnv, false, []string{"1,c", "1,a", "NULL,z", "NULL,y", "2,x", "3,q", "3,p"}, in)
+	first.Limit.Limit = 0
+	run(t, first, testEnv, false, nil, in)
 }

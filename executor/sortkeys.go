@@ -21,17 +21,14 @@ import (
 type sortSpec struct {
 	ft   *tipb.FieldType
 	desc bool
-	coll value.Collator // of strings
+	coll value.Collator // of strings; nil: not a string
 }
 
 func newSortSpecs(items []*tipb.ByItem, types []*tipb.FieldType) ([]sortSpec, error) {
 	specs := make([]sortSpec, len(items))
 	for i, item := range items {
 		specs[i] = sortSpec{ft: types[i], desc: item.Desc}
-		if types[i].Tp == column.TypeJSON {
-			return nil, &UnsupportedError{What: "ORDER BY of JSON"}
-		}
-		if column.KindOf(types[i]) == column.Bytes {
+		if column.KindOf(types[i]) == column.Bytes && types[i].Tp != column.TypeJSON {
 			coll, err := value.CollatorByID(types[i].Collate)
 			if err != nil {
 				return nil, err
@@ -234,7 +231,11 @@ func wideWord(v decimal256.Num) uint64 {
 	return math.MaxUint64
 }
 
+// putStrings takes the head of each string's sort key. JSON values have none: their words are all the same.
 func (s *sortSpec) putStrings(words []uint64, a *array.Binary) {
+	if s.coll == nil {
+		return
+	}
 	var key []byte
 	for i := range a.Len() {
 		v := a.Value(i)
@@ -289,13 +290,24 @@ func (s *sortSpec) valueComparer(a arrow.Array) func(i, j int) int {
 	case *array.Decimal256:
 		return func(i, j int) int { return a.Value(i).Cmp(a.Value(j)) }
 	case *array.Binary:
-		if s.coll.KeyIsIdentity() {
+		if s.coll != nil && s.coll.KeyIsIdentity() {
 			return func(i, j int) int { return bytes.Compare(a.Value(i), a.Value(j)) }
 		}
-		return func(i, j int) int { return s.coll.Compare(a.Value(i), a.Value(j)) }
+		return func(i, j int) int { return s.compareBytes(a.Value(i), a.Value(j)) }
 	default:
 		panic("executor: no such physical type " + a.DataType().String())
 	}
+}
+
+func (s *sortSpec) compareBytes(a, b []byte) int {
+	if s.coll != nil {
+		return s.coll.Compare(a, b)
+	}
+	c, err := value.CompareJSON(a, b)
+	if err != nil { // damaged values have some order too
+		return bytes.Compare(a, b)
+	}
+	return c
 }
 
 // columnOffset reads the value of a column reference.

@@ -1,0 +1,162 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/pingcap/tipb/go-tipb"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/scree-db/scree/codec/column"
+	"github.com/scree-db/scree/codec/value"
+	"github.com/scree-db/scree/executor/spill"
+)
+
+// spillFields are the columns of random tables: keys that repeat, in several forms, and numbers.
+var spillFields = types(bigint, folded, decimalType(30, 2), double, bigint)
+
+// randomTable has rows of spillFields with about keys distinct values in each of the first columns.
+func randomTable(seed uint64, rows, keys int) []Batch {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	cell := func(b *column.Builder) {
+		n := rng.IntN(keys)
+		switch {
+		case rng.IntN(20) == 0:
+			b.AppendNull()
+		case b.Kind == column.Bytes:
+			b.AppendBytes(fmt.Appendf(nil, "%c key number %d", "kK"[rng.IntN(2)], n))
+		case b.Kind == column.Float64:
+			b.AppendFloat64(float64(n - keys/2))
+		case b.Kind == column.Decimal128:
+			c := column.NewBuilder(bigint, 1)
+			c.AppendInt64(int64(n * 1_000_000_007))
+			b.AppendCoef(column.CoefAt(c.Array(), 0))
+		default:
+			b.AppendInt64(int64(n - keys/2))
+		}
+	}
+	return batchesOf(200, spillFields, rows, func(i int, out []*column.Builder) {
+		for _, b := range out[:len(out)-1] {
+			cell(b)
+		}
+		out[len(out)-1].AppendInt64(int64(i)) // which row it is
+	})
+}
+
+// spilling is an environment of little memory with files, and small an input that surely does not fit.
+func spilling(fs *spill.MemFS, limit int64) *Env {
+	env := testEnv()
+	env.Memory, env.Spill = NewMemory(limit), spill.NewDir(fs, "/spill", 0)
+	return env
+}
+
+// rowsUnder runs a plan over tables of spillFields and checks that nothing is left behind.
+func rowsUnder(t require.TestingT, env *Env, root *tipb.Executor, in ...[]Batch) ([]string, error) {
+	op, err := Build(root, func(scan *tipb.Executor) (Operator, error) {
+		return NewValues(spillFields, slices.Clone(in[scan.TblScan.TableId])...), nil
+	}, env)
+	require.NoError(t, err)
+	var rows []string
+	for err == nil {
+		var b Batch
+		if b, err = op.Next(context.Background()); err != nil {
+			break
+		}
+		require.NotZero(t, b.Len())
+		for i := range b.Len() {
+			rows = append(rows, formatRow(b, b.Row(i), op.Fields()))
+		}
+	}
+	require.NoError(t, op.Close())
+	require.Zero(t, env.Memory.Used())
+	if err == io.EOF {
+		err = nil
+	}
+	return rows, err
+}
+
+// sameSpilled checks that little memory changes no row, and that files were used and are gone. ordered compares the order
+// of rows too.
+func sameSpilled(t require.TestingT, limit int64, ordered bool, root *tipb.Executor, in ...[]Batch) {
+	want, err := rowsUnder(t, testEnv(), root, in...)
+	require.NoError(t, err)
+	fs := &spill.MemFS{}
+	env := spilling(fs, limit)
+	got, err := rowsUnder(t, env, root, in...)
+	require.NoError(t, err)
+	if !ordered {
+		slices.Sort(want)
+		slices.Sort(got)
+	}
+	require.Equal(t, len(want), len(got))
+	require.Equal(t, want, got)
+	require.NotZero(t, fs.Written(), "nothing was spilled")
+	require.Zero(t, fs.Len(), "files are left")
+	require.Zero(t, env.Spill.Used())
+	require.LessOrEqual(t, env.Memory.Peak(), limit)
+}
+
+func drawItems(t *rapid.T) []*tipb.ByItem {
+	var items []*tipb.ByItem
+	for range rapid.IntRange(1, 3).Draw(t, "items") {
+		c := rapid.IntRange(0, len(spillFields)-2).Draw(t, "column")
+		items = append(items, by(rapid.Bool().Draw(t, "desc"), col(c, spillFields[c])))
+	}
+	return items
+}
+
+func TestSortSpills(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := randomTable(rapid.Uint64().Draw(t, "seed"), 4_000, rapid.SampledFrom([]int{3, 100, 100_000}).Draw(t, "keys"))
+		root := sortOf(leaf(0), drawItems(t)...)
+		if rapid.IntRange(0, 3).Draw(t, "topN") == 0 {
+			root = topNOf(leaf(0), 2_000, root.Sort.ByItems...)
+		}
+		sameSpilled(t, rapid.Int64Range(200_000, 400_000).Draw(t, "limit"), true, root, in)
+	})
+}
+
+// Files that cannot be written, at whatever point: a clear error, and none is left.
+func testFullDisk(t *testing.T, limit int64, root *tipb.Executor, in ...[]Batch) {
+	full := errors.New("no space left on device")
+	for total := 0; ; total += 25_000 {
+		failed := false
+		fs := &spill.MemFS{WriteErr: func(written int) error {
+			if written >= total {
+				failed = true
+				return full
+			}
+			return nil
+		}}
+		_, err := rowsUnder(t, spilling(fs, limit), root, in...)
+		require.Zero(t, fs.Len())
+		if !failed {
+			require.NoError(t, err)
+			require.NotZero(t, total)
+			return
+		}
+		require.ErrorIs(t, err, full)
+		var quota *value.Error
+		require.ErrorAs(t, err, &quota)
+		require.EqualValues(t, value.CodeMemoryQuota, quota.Code)
+		require.ErrorContains(t, quota, "temporary files in /spill: no space left on device")
+	}
+}
+
+func TestSortFullDisk(t *testing.T) {
+	testFullDisk(t, 200_000, sortOf(leaf(0), by(false, col(3, double))), randomTable(1, 4_000, 1000))
+}
+
+// Without a directory the limit is an error, as it always was.
+func TestNoSpillDirectory(t *testing.T) {
+	env := spilling(&spill.MemFS{}, 1<<20)
+	env.Spill = nil
+	_, err := rowsUnder(t, env, sortOf(leaf(0), by(false, col(0, bigint))), randomTable(1, 20_000, 1000))
+	require.ErrorContains(t, err, "exceeding the allowed memory limit")
+}
