@@ -18,7 +18,8 @@ import (
 
 // ManagerOptions configure a Manager. Zero values stand for the defaults named.
 type ManagerOptions struct {
-	// LockWait is how long a pessimistic lock request waits that leaves it to the store, one second by default.
+	// LockWait is the longest that a pessimistic lock request waits, and the time for one that leaves it to the store: one
+	// second by default.
 	LockWait time.Duration
 	// After returns a channel that receives when the duration has passed, time.After by default.
 	After func(time.Duration) <-chan time.Time

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
@@ -94,15 +93,16 @@ func (m *Manager) lockOrWait(ctx context.Context, r *lockRequest) error {
 	}
 }
 
-// waitLimit returns how long a request waits for locks, 0 for not at all.
+// waitLimit returns how long a request waits for locks, 0 for not at all. However long the client asks for, it gets the
+// lock back now and then: only it can find out that the holder is dead.
 func (m *Manager) waitLimit(ms int64) time.Duration {
 	switch {
-	case ms == 0:
+	case ms == 0 || ms > m.opts.LockWait.Milliseconds():
 		return m.opts.LockWait
 	case ms < 0:
 		return 0
 	default:
-		return time.Duration(min(ms, math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
+		return time.Duration(ms) * time.Millisecond
 	}
 }
 

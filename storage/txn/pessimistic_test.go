@@ -2,6 +2,7 @@ package txn
 
 import (
 	"context"
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -117,6 +118,9 @@ func TestLockWaitTimesOut(t *testing.T) {
 		e = w.lock(20, 0, "a")
 		require.NotNil(w, e.Locked)
 		require.Equal(w, 1250*time.Millisecond, time.Since(before))
+		e = w.lock(20, math.MaxInt64, "a")
+		require.NotNil(w, e.Locked, "for the client to see whether the holder is alive")
+		require.Equal(w, 2250*time.Millisecond, time.Since(before))
 
 		ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 		defer cancel()
