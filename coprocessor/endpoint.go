@@ -127,7 +127,10 @@ func (e *Endpoint) run(ctx context.Context, req *coprocessor.Request, sink func(
 	return answerError(outer, ctx, err)
 }
 
-var errDeadline = errors.New("Deadline is exceeded") //nolint:staticcheck // clients look for this spelling
+// DeadlineExceeded is the message of the region error that ends a request at its MaxExecutionDurationMs.
+const DeadlineExceeded = "Deadline is exceeded"
+
+var errDeadline = errors.New(DeadlineExceeded) //nolint:staticcheck // clients look for this spelling
 
 // sinkError is an error that a sink returned: it goes back to the sink's owner as it was.
 type sinkError struct{ error }

@@ -13,7 +13,12 @@ import (
 
 // Fields are the types of the columns that a DAG gives, what a client needs to decode them. The plan says them itself:
 // its operators are built over nothing and asked.
-func Fields(dag *tipb.DAGRequest) ([]*tipb.FieldType, error) {
+func Fields(dag *tipb.DAGRequest) (fields []*tipb.FieldType, err error) {
+	defer func() {
+		if r := recover(); r != nil { // as for a request
+			err = fmt.Errorf("internal error: %v", r)
+		}
+	}()
 	root, err := executor.Tree(dag.Executors)
 	if err != nil {
 		return nil, err
@@ -35,7 +40,7 @@ func Fields(dag *tipb.DAGRequest) ([]*tipb.FieldType, error) {
 	if err := checkOffsets(dag.OutputOffsets, len(all)); err != nil {
 		return nil, err
 	}
-	fields := make([]*tipb.FieldType, len(dag.OutputOffsets))
+	fields = make([]*tipb.FieldType, len(dag.OutputOffsets))
 	for i, at := range dag.OutputOffsets {
 		fields[i] = all[at]
 	}

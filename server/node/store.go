@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	arrowflight "github.com/apache/arrow/go/v17/arrow/flight"
 	"github.com/pingcap/kvproto/pkg/metapb"
 	"github.com/pingcap/kvproto/pkg/tikvpb"
 	"google.golang.org/grpc"
@@ -21,6 +22,7 @@ import (
 	"github.com/scree-db/scree/coprocessor"
 	"github.com/scree-db/scree/raftstore"
 	"github.com/scree-db/scree/raftstore/raftlog"
+	"github.com/scree-db/scree/server/flight"
 	"github.com/scree-db/scree/server/kvservice"
 	"github.com/scree-db/scree/server/pdclient"
 	"github.com/scree-db/scree/server/status"
@@ -73,6 +75,7 @@ type Store struct {
 	transport  *transport.Transport
 	beats      *pdclient.Heartbeats
 	service    *kvservice.Service
+	flight     *flight.Service
 	grpc       *grpc.Server
 	health     *health.Server
 	status     *status.Server
@@ -205,9 +208,11 @@ func (s *Store) openRaft(context.Context) error {
 	s.manager = txn.NewManager(raft, s.locks, txn.ManagerOptions{Logger: s.log})
 	cop := s.opts.Coprocessor
 	cop.Logger = s.log
+	endpoint := coprocessor.NewEndpoint(raft, s.locks, cop)
+	s.flight = flight.New(flight.Deps{ClusterID: s.ident.ClusterID, Coprocessor: endpoint, Placement: s.opts.PD})
 	s.service = kvservice.New(kvservice.Deps{
 		ClusterID: s.ident.ClusterID, StoreID: s.ident.StoreID, Txn: s.manager, Raw: raw.New(raft),
-		Coprocessor: coprocessor.NewEndpoint(raft, s.locks, cop), Splitter: raft, Raft: s.transport, Logger: s.log,
+		Coprocessor: endpoint, Splitter: raft, Raft: s.transport, Logger: s.log,
 	})
 	return nil
 }
@@ -257,6 +262,7 @@ func (s *Store) serve() error {
 	}
 	s.grpc = grpc.NewServer(transport.ServerOptions()...)
 	tikvpb.RegisterTikvServer(s.grpc, s.service)
+	arrowflight.RegisterFlightServiceServer(s.grpc, s.flight)
 	s.health = health.NewServer()
 	grpc_health_v1.RegisterHealthServer(s.grpc, s.health)
 	s.spawn(func() {
