@@ -22,13 +22,15 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/scree-db/scree/coprocessor"
+	"github.com/scree-db/scree/raftstore"
 	"github.com/scree-db/scree/storage"
 	"github.com/scree-db/scree/storage/raw"
 	"github.com/scree-db/scree/storage/txn"
 )
 
-// Splitter splits regions at encoded keys.
+// Splitter lists the regions of the store and splits them at encoded keys.
 type Splitter interface {
+	Regions() []raftstore.RegionStatus
 	SplitRegion(ctx context.Context, at storage.Region, encodedKeys [][]byte) ([]*metapb.Region, error)
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/scree-db/scree/codec/memcmp"
 	"github.com/scree-db/scree/coprocessor"
+	"github.com/scree-db/scree/raftstore"
 	"github.com/scree-db/scree/server/kvservice"
 	"github.com/scree-db/scree/storage"
 	"github.com/scree-db/scree/storage/raw"
@@ -27,7 +28,12 @@ import (
 const clusterID = 99
 
 // splitter records the keys it is asked to split at.
-type splitter struct{ keys [][]byte }
+type splitter struct {
+	keys    [][]byte
+	regions []raftstore.RegionStatus
+}
+
+func (s *splitter) Regions() []raftstore.RegionStatus { return s.regions }
 
 func (s *splitter) SplitRegion(_ context.Context, _ storage.Region, keys [][]byte) ([]*metapb.Region, error) {
 	s.keys = keys
@@ -180,4 +186,36 @@ func TestSplitRegion(t *testing.T) {
 	require.Equal(t, resp.Regions[0], resp.Left)
 	_, err = s.SplitRegion(context.Background(), &kvrpcpb.SplitRegionRequest{Context: storagetest.Context()})
 	require.Error(t, err)
+}
+
+// A range is destroyed in the regions led here, as far as they overlap it.
+func TestUnsafeDestroyRange(t *testing.T) {
+	s, split := newService(t)
+	for i, k := range []string{"a", "b", "c"} {
+		put(t, s, k, "v", uint64(10*i+10))
+	}
+	destroy := func(start, end string) string {
+		resp, err := s.UnsafeDestroyRange(context.Background(), &kvrpcpb.UnsafeDestroyRangeRequest{StartKey: []byte(start), EndKey: []byte(end)})
+		require.NoError(t, err)
+		return resp.Error
+	}
+	left := func() (keys string) {
+		resp, err := s.KvScan(context.Background(), &kvrpcpb.ScanRequest{Context: storagetest.Context(), Limit: 10, Version: 1000})
+		require.NoError(t, err)
+		for _, p := range resp.Pairs {
+			keys += string(p.Key)
+		}
+		return keys
+	}
+	here := raftstore.RegionStatus{Region: &metapb.Region{Id: storagetest.Context().RegionId}}
+	split.regions = []raftstore.RegionStatus{here}
+	require.Empty(t, destroy("a", "c"))
+	require.Equal(t, "abc", left(), "another store leads the region")
+	here.IsLeader = true
+	split.regions = []raftstore.RegionStatus{here, {IsLeader: true, Region: &metapb.Region{Id: 1234, StartKey: memcmp.AppendBytes(nil, []byte("c"))}}}
+	require.Empty(t, destroy("c", "b"))
+	require.Empty(t, destroy("a", "b"))
+	require.Equal(t, "bc", left())
+	require.Contains(t, destroy("b", ""), "region 1234", "which has gone meanwhile")
+	require.Empty(t, left())
 }
