@@ -9,14 +9,18 @@ import (
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 )
 
-// buffer holds the writes of a transaction: entries in the order of first use of their key, a map to find them, and a
-// log of what they replaced so that later writes can be undone. The key order is made when somebody asks for it.
+// buffer holds the writes of a transaction: entries in the order of first use of their key, a way to find them, and a log
+// of what they replaced so that later writes can be undone. The key order is made when somebody asks for it.
+//
+// As long as new keys come in ascending order, as those of bulk loads do, a binary search finds entries. The first key
+// out of order has a map made of all.
 type buffer struct {
-	entries []entry
-	index   map[string]int32
-	undo    []undo
-	bytes   int
-	sorted  []int32 // entry numbers by key; stale when shorter than entries
+	entries  []entry
+	index    map[string]int32 // nil: entries are in the order of their keys
+	undo     []int32          // entry numbers; ^n: write n of replaced
+	replaced []replaced
+	bytes    int
+	sorted   []int32 // entry numbers by key; stale when shorter than entries
 }
 
 type entry struct {
@@ -24,8 +28,8 @@ type entry struct {
 	op       kvrpcpb.Op // Put, Del, Insert, CheckNotExists; undoneOp: not there
 }
 
-// undo restores an entry to what it was.
-type undo struct {
+// replaced is what an entry was before a write.
+type replaced struct {
 	entry int32
 	val   []byte
 	op    kvrpcpb.Op
@@ -38,37 +42,67 @@ const absent kvrpcpb.Op = -1
 func (e *entry) exists() bool { return e.op == kvrpcpb.Op_Put || e.op == kvrpcpb.Op_Insert }
 
 func (b *buffer) get(key []byte) *entry {
-	i, ok := b.index[string(key)]
+	i, ok := b.find(key)
 	if !ok || b.entries[i].op == absent {
 		return nil
 	}
 	return &b.entries[i]
 }
 
+// find returns the number of key's entry; without one, the number that it would have in order if there is no index yet.
+func (b *buffer) find(key []byte) (int32, bool) {
+	if b.index != nil {
+		i, ok := b.index[string(key)]
+		return i, ok
+	}
+	n := len(b.entries)
+	if n == 0 || bytes.Compare(b.entries[n-1].key, key) < 0 {
+		return int32(n), false
+	}
+	i := sort.Search(n, func(i int) bool { return bytes.Compare(b.entries[i].key, key) >= 0 })
+	return int32(i), bytes.Equal(b.entries[i].key, key)
+}
+
 func (b *buffer) set(key, val []byte, op kvrpcpb.Op) {
-	i, ok := b.index[string(key)]
+	i, ok := b.find(key)
 	if !ok {
-		if b.index == nil {
-			b.index = make(map[string]int32)
-		}
-		i = int32(len(b.entries))
-		b.entries = append(b.entries, entry{key: key, op: absent})
-		b.index[string(key)] = i
-		b.bytes += len(key)
+		b.add(key, val, op, i)
+		return
 	}
 	e := &b.entries[i]
-	b.undo = append(b.undo, undo{i, e.val, e.op})
+	b.undo = append(b.undo, ^int32(len(b.replaced)))
+	b.replaced = append(b.replaced, replaced{i, e.val, e.op})
 	b.bytes += len(val) - len(e.val)
 	e.val, e.op = val, op
+}
+
+// add makes an entry for a key that has none. at is where its place in key order is, as find says.
+func (b *buffer) add(key, val []byte, op kvrpcpb.Op, at int32) {
+	n := int32(len(b.entries))
+	if b.index == nil && at < n {
+		b.index = make(map[string]int32, 2*n)
+		for i := range b.entries {
+			b.index[string(b.entries[i].key)] = int32(i)
+		}
+	}
+	if b.index != nil {
+		b.index[string(key)] = n
+	}
+	b.entries = append(b.entries, entry{key, val, op})
+	b.undo = append(b.undo, n)
+	b.bytes += len(key) + len(val)
 }
 
 // rollbackTo undoes all writes since the undo log had length sp.
 func (b *buffer) rollbackTo(sp int) {
 	for ; len(b.undo) > sp; b.undo = b.undo[:len(b.undo)-1] {
-		u := b.undo[len(b.undo)-1]
-		e := &b.entries[u.entry]
-		b.bytes += len(u.val) - len(e.val)
-		e.val, e.op = u.val, u.op
+		was := replaced{entry: b.undo[len(b.undo)-1], op: absent}
+		if n := ^was.entry; n >= 0 {
+			was, b.replaced = b.replaced[n], b.replaced[:n]
+		}
+		e := &b.entries[was.entry]
+		b.bytes += len(was.val) - len(e.val)
+		e.val, e.op = was.val, was.op
 	}
 }
 
@@ -79,6 +113,9 @@ func (b *buffer) order() []int32 {
 	}
 	for i := len(b.sorted); i < len(b.entries); i++ {
 		b.sorted = append(b.sorted, int32(i))
+	}
+	if b.index == nil {
+		return b.sorted
 	}
 	slices.SortFunc(b.sorted, func(x, y int32) int { return bytes.Compare(b.entries[x].key, b.entries[y].key) })
 	return b.sorted
