@@ -155,7 +155,10 @@ func (d Decimal) Floor() Decimal {
 // FitsIn reports whether d, already at scale, has at most precision digits.
 func (d Decimal) FitsIn(precision, scale int) bool {
 	u, _ := magnitude(d.Coef)
-	if precision >= len(pow10Wide) {
+	switch {
+	case u.isSmall() && uint(precision) < uint(len(pow10Int64)):
+		return u[0] < uint64(pow10Int64[precision])
+	case precision >= len(pow10Wide):
 		return true
 	}
 	return u.cmp(pow10Wide[max(precision, 0)]) < 0

@@ -32,7 +32,7 @@ func BackfillIndex(ctx context.Context, env *Env, t *catalog.Table, ix *catalog.
 		}
 		done, pending = done+1, pending+1
 		if env.Flush != nil && (pending >= flushRows || env.Txn.Bytes() >= flushBytes) {
-			if err := env.Flush(ctx); err != nil {
+			if err := env.flushNow(ctx); err != nil {
 				return err
 			}
 			pending = 0
@@ -47,7 +47,7 @@ func finishBackfill(ctx context.Context, env *Env, pending uint64, err error) er
 	if err != nil || env.Flush == nil || pending == 0 {
 		return err
 	}
-	return env.Flush(ctx)
+	return env.flushNow(ctx)
 }
 
 // backfillRow writes the entry of one row.

@@ -81,11 +81,15 @@ func (tg *target) record(r []datum.Datum) ([]byte, error) {
 		if !f.inRow {
 			continue
 		}
-		d, err := tg.stored(f, r[i])
-		if err == nil {
-			err = tg.enc.AppendDatum(f.ID, d, f.ft)
+		d := &r[i]
+		if f.toUTC {
+			utc, err := tg.stored(f, *d)
+			if err != nil {
+				return nil, err
+			}
+			d = &utc
 		}
-		if err != nil {
+		if err := tg.enc.AppendDatum(f.ID, *d, f.ft); err != nil {
 			return nil, err
 		}
 	}

@@ -38,6 +38,10 @@ type Env struct {
 	Progress func(rows uint64)
 	// Flush, when not nil, commits what is buffered and starts a new transaction (LOAD DATA in batches); it updates Txn.
 	Flush func(ctx context.Context) error
+	// Settle, when not nil, says that Flush returns while the commit is under way. The new transaction does not see what
+	// it writes, and has to keep away from its keys, until Settle has waited for it and put a newer transaction in Txn; what
+	// Txn had buffered must have been flushed before. The next Flush or Settle returns the error of the commit.
+	Settle func(ctx context.Context) error
 }
 
 // IDs allocates row numbers; the catalog implements it with cached ranges that are persistent before use.
@@ -109,4 +113,12 @@ func (env *Env) table(db, name string) (*catalog.Table, error) {
 		return nil, errorf(mysql.ErrNonUpdatableTable, name, "INSERT")
 	}
 	return t, nil
+}
+
+// flushNow is Flush, done when it returns.
+func (env *Env) flushNow(ctx context.Context) error {
+	if err := env.Flush(ctx); err != nil || env.Settle == nil {
+		return err
+	}
+	return env.Settle(ctx)
 }

@@ -3,6 +3,7 @@ package dml
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/pingcap/tidb/pkg/parser/ast"
 	"github.com/pingcap/tidb/pkg/parser/mysql"
@@ -25,17 +26,19 @@ const chunkRows = 1024
 
 // inserter writes rows of a statement chunk by chunk.
 type inserter struct {
-	env    *Env
-	tg     *target
-	maker  *rowMaker
-	dup    onDuplicate
-	update *dupUpdater // for dupUpdate
-	res    *Result
-	rows   [][]datum.Datum // of the chunk
-	slab   []datum.Datum
-	seen   uint64 // rows so far
-	copies uint64 // rows that met a duplicate
-	gone   uint64 // rows that REPLACE deleted
+	env      *Env
+	tg       *target
+	maker    *rowMaker
+	dup      onDuplicate
+	update   *dupUpdater // for dupUpdate
+	res      *Result
+	rows     [][]datum.Datum // of the chunk
+	slab     []datum.Datum
+	encoded  []encoded // memory for writeChecked
+	together bool      // rows have met others of the statement: it goes on without commits under way
+	seen     uint64    // rows so far
+	copies   uint64    // rows that met a duplicate
+	gone     uint64    // rows that REPLACE deleted
 }
 
 // newInserter expects about rows rows, 0 if that is not known.
@@ -110,7 +113,8 @@ func (in *inserter) count(affected uint64, delta int64) {
 
 // writeChecked looks up all keys of the chunk first.
 func (in *inserter) writeChecked(ctx context.Context, rowID int64) error {
-	rows := make([]encoded, len(in.rows))
+	rows := slices.Grow(in.encoded[:0], len(in.rows))[:len(in.rows)]
+	in.encoded = rows
 	for i, r := range in.rows {
 		var err error
 		if rows[i], err = in.tg.encode(r, rowID+int64(i)); err != nil {
@@ -118,6 +122,11 @@ func (in *inserter) writeChecked(ctx context.Context, rowID int64) error {
 		}
 	}
 	known, err := newLookup(ctx, in.tg, rows)
+	if err == errUnsettled {
+		if err = in.settle(ctx); err == nil {
+			known, err = newLookup(ctx, in.tg, rows)
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -127,6 +136,32 @@ func (in *inserter) writeChecked(ctx context.Context, rowID int64) error {
 		}
 	}
 	return nil
+}
+
+// flush commits what is buffered, in the background where that can be done and helps.
+func (in *inserter) flush(ctx context.Context) error {
+	in.tg.unsettled = in.env.Settle != nil
+	if err := in.env.Flush(ctx); err != nil {
+		return err
+	}
+	if in.together {
+		return in.settle(ctx)
+	}
+	return nil
+}
+
+// settle makes all rows written so far visible to the transaction.
+func (in *inserter) settle(ctx context.Context) error {
+	if !in.tg.unsettled {
+		return nil
+	}
+	if in.env.Txn.Len() > 0 {
+		if err := in.env.Flush(ctx); err != nil {
+			return err
+		}
+	}
+	in.tg.unsettled, in.together = false, true
+	return in.env.Settle(ctx)
 }
 
 func (in *inserter) writeRow(ctx context.Context, known *lookup, e *encoded, r []datum.Datum) error {

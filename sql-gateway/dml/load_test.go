@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -14,7 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/scree-db/scree/codec/datum"
 	"github.com/scree-db/scree/codec/memcmp"
+	"github.com/scree-db/scree/sql-gateway/kvclient"
 )
 
 // scanAll reads all records; NULLs are shown as \N.
@@ -178,4 +181,93 @@ func TestLoadFlushes(t *testing.T) {
 	require.Greater(t, flushes, 2)
 	first := memcmp.AppendInt64(nil, 0)
 	require.Contains(t, w.store.keys()[0], string(first))
+}
+
+// lagging has env commit each batch only when the next is flushed or settled, as a session may.
+func lagging(w *world, env *Env) {
+	var pending *kvclient.Txn
+	wait := func(ctx context.Context) {
+		if pending != nil {
+			w.commit(ctx, pending)
+		}
+		pending = nil
+	}
+	renew := func(ctx context.Context) (err error) {
+		env.Txn, err = w.client.Begin(ctx)
+		return err
+	}
+	env.Flush = func(ctx context.Context) error {
+		wait(ctx)
+		pending = env.Txn
+		return renew(ctx)
+	}
+	env.Settle = func(ctx context.Context) error {
+		require.Zero(w.t, env.Txn.Len())
+		wait(ctx)
+		return renew(ctx)
+	}
+}
+
+// Whatever the order of the rows, and whichever of them collide: commits in the background change nothing.
+func TestLoadWithCommitsUnderWay(t *testing.T) {
+	const rows = 24_000 // the second batch begins with row 20,480
+	orders := map[string]func(i int) (id, code int){
+		"ascending":           func(i int) (int, int) { return i, i },
+		"descending":          func(i int) (int, int) { return rows - i, rows - i },
+		"in turns":            func(i int) (int, int) { return i % 7_000, i },
+		"some come again":     func(i int) (int, int) { return i - i%1_003/1_002*i/2, i },
+		"again in the index":  func(i int) (int, int) { return i, i - i%21_001/21_000*19_000 },
+		"again at the border": func(i int) (int, int) { return i - i/20_480, i },
+	}
+	for name, order := range orders {
+		var in strings.Builder
+		for i := range rows {
+			id, code := order(i)
+			fmt.Fprintf(&in, "%d\t%d\n", id, code)
+		}
+		for _, how := range []string{"", "REPLACE "} {
+			t.Run(name+" "+how, func(t *testing.T) {
+				var worlds [2]*world
+				var results [2]*Result
+				for i := range worlds {
+					w := newWorld(t)
+					worlds[i] = w
+					w.create("CREATE TABLE t (id BIGINT NOT NULL, code BIGINT NOT NULL, PRIMARY KEY (id), UNIQUE KEY (code))")
+					env := w.env(t.Context())
+					if i == 1 {
+						lagging(w, env)
+					}
+					stmt := parse(t, "LOAD DATA LOCAL INFILE 'x' "+how+"INTO TABLE t").(*ast.LoadDataStmt)
+					var err error
+					results[i], err = LoadData(t.Context(), env, stmt, strings.NewReader(in.String()))
+					require.NoError(t, err)
+				}
+				require.Equal(t, results[0], results[1])
+				require.Equal(t, worlds[0].warnings.Count, worlds[1].warnings.Count)
+				require.True(t, maps.EqualFunc(worlds[0].store.data, worlds[1].store.data, bytes.Equal))
+			})
+		}
+	}
+}
+
+func TestQuickConversionAgreesWithTheFull(t *testing.T) {
+	w := newWorld(t)
+	table := w.create(`CREATE TABLE t (a TINYINT NOT NULL, b BIGINT UNSIGNED NOT NULL, c DECIMAL(5,2) NOT NULL, d DECIMAL(18,3) UNSIGNED NOT NULL,
+		e DECIMAL(40,20) NOT NULL, f CHAR(3) NOT NULL, g VARCHAR(4) NOT NULL, h VARBINARY(3) NOT NULL)`)
+	env := w.env(t.Context())
+	tg, err := newTarget(env, table)
+	require.NoError(t, err)
+	rapid.Check(t, func(t *rapid.T) {
+		text := []byte(rapid.OneOf(rapid.StringMatching(`-?[0-9]{0,20}(\.[0-9]{0,5})?`), rapid.StringMatching(`[a-zé .-]{0,5}`)).Draw(t, "text"))
+		f := tg.fields[rapid.IntRange(0, len(tg.fields)-1).Draw(t, "column")]
+		var quick datum.Datum
+		if !f.quick(&quick, text) {
+			return
+		}
+		before := env.warnings()
+		full, err := newConverter(env, false).convert(f, datum.NewBytes(text), nil)
+		require.NoError(t, err)
+		require.Equal(t, before, env.warnings(), "%q in %s", text, f.Name)
+		require.Equal(t, full, quick, "%q in %s", text, f.Name)
+	})
 }

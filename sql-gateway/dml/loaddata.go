@@ -39,7 +39,8 @@ type loadColumn struct {
 }
 
 // LoadData reads r by the statement's FIELDS and LINES clauses. LOCAL works as IGNORE does: the sender cannot be asked again, so bad
-// values and duplicates are warnings. With env.Flush the rows go in transactions of some 20,000 rows or 4 MiB.
+// values and duplicates are warnings. With env.Flush the rows go in transactions of some 20,000 rows or 4 MiB: after an
+// error those before it are committed, all of them up to some batch.
 func LoadData(ctx context.Context, env *Env, stmt *ast.LoadDataStmt, r io.Reader) (*Result, error) {
 	l, err := newLoader(env, stmt, r)
 	if err != nil {
@@ -52,7 +53,7 @@ func LoadData(ctx context.Context, env *Env, stmt *ast.LoadDataStmt, r io.Reader
 		}
 	}
 	if err := l.run(ctx); err != nil {
-		return nil, err
+		return nil, l.abandon(ctx, err)
 	}
 	skipped := uint64(0)
 	if l.dup == dupIgnore {
@@ -99,6 +100,7 @@ func newLoader(env *Env, stmt *ast.LoadDataStmt, r io.Reader) (*loader, error) {
 		return nil, err
 	}
 	l.inserter = newInserter(env, tg, maker, dup, 0)
+	l.together = dup == dupError // a duplicate of a row whose commit is under way would look like a conflict
 	return l, nil
 }
 
@@ -182,6 +184,19 @@ func (l *loader) run(ctx context.Context) error {
 	}
 }
 
+// abandon waits for the commit under way, so that nothing is written behind the back of the caller. It returns err, or the
+// commit's error, which is about rows before those of err.
+func (l *loader) abandon(ctx context.Context, err error) error {
+	if !l.tg.unsettled {
+		return err
+	}
+	l.tg.unsettled = false
+	if earlier := l.env.Settle(ctx); earlier != nil && ctx.Err() == nil {
+		return earlier
+	}
+	return err
+}
+
 // flush writes the chunk, and commits if it is time to or at the end.
 func (l *loader) flush(ctx context.Context, end bool) error {
 	l.pending += uint64(len(l.rows))
@@ -193,7 +208,10 @@ func (l *loader) flush(ctx context.Context, end bool) error {
 		return ctx.Err()
 	}
 	l.pending = 0
-	return l.env.Flush(ctx)
+	if err := l.inserter.flush(ctx); err != nil || !end {
+		return err
+	}
+	return l.settle(ctx)
 }
 
 // record makes a row of a record.
@@ -206,6 +224,9 @@ func (l *loader) record(fields []loadField) error {
 				return err
 			}
 			break
+		}
+		if to.column >= 0 && !fields[i].null && l.tg.fields[to.column].quick(&r[to.column], fields[i].text) {
+			continue
 		}
 		d := datum.NewBytes(fields[i].text)
 		if fields[i].null {

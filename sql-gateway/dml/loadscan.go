@@ -72,7 +72,8 @@ type loadScanner struct {
 	at     int
 	eof    bool
 	arena  []byte
-	fields []loadField
+	fields []loadField // of the record at hand; nil: none
+	room   []loadField // their memory, which the next record uses again
 }
 
 // maxRecord bounds one record.
@@ -184,7 +185,7 @@ func (s *loadScanner) cutPlain(line []byte) {
 	for {
 		i := s.fieldBreak(line)
 		if i < 0 {
-			s.fields = append(fields, loadField{text: line})
+			s.setFields(append(fields, loadField{text: line}))
 			return
 		}
 		fields = append(fields, loadField{text: line[:i:i]})
@@ -199,12 +200,16 @@ func (s *loadScanner) fieldBreak(line []byte) int {
 	return bytes.Index(line, s.fieldEnd)
 }
 
+// reuse returns memory for the fields of a record.
 func (s *loadScanner) reuse() []loadField {
-	if cap(s.fields) == 0 {
-		return make([]loadField, 0, 32)
+	if s.room == nil {
+		s.room = make([]loadField, 0, 32)
 	}
-	return s.fields[:0]
+	return s.room[:0]
 }
+
+// setFields ends a record; the slice may have grown beyond the room there was.
+func (s *loadScanner) setFields(fields []loadField) { s.fields, s.room = fields, fields }
 
 // cutQuoted reads a record byte by byte.
 func (s *loadScanner) cutQuoted(data []byte) (n int, ok bool) {
@@ -219,12 +224,12 @@ func (s *loadScanner) cutQuoted(data []byte) (n int, ok bool) {
 		i += next
 		switch {
 		case bytes.HasPrefix(data[i:], s.lineEnd) && !s.fieldEndFirst(data[i:]):
-			s.fields = fields
+			s.setFields(fields)
 			return i + len(s.lineEnd), true
 		case bytes.HasPrefix(data[i:], s.fieldEnd):
 			i += len(s.fieldEnd)
 		default: // the end of the input
-			s.fields = fields
+			s.setFields(fields)
 			return len(data), true
 		}
 	}

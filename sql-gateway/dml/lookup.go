@@ -3,21 +3,28 @@ package dml
 import (
 	"bytes"
 	"context"
+	"errors"
+	"slices"
 
 	"github.com/scree-db/scree/codec/datum"
 	"github.com/scree-db/scree/sql-gateway/kvclient"
 )
 
 // lookup is what a chunk of rows knows of the keys that it may collide with: the state of the transaction, read for the
-// whole chunk at once, with the chunk's own changes on top. A nil value is a key known to be free.
+// whole chunk at once, with the chunk's own changes on top. A key that is not in state, or with nil, is free.
 type lookup struct {
 	tg    *target
 	state map[string][]byte
+	// fresh: no row of the chunk can collide with any other. State is not kept.
+	fresh bool
 }
+
+// errUnsettled: what a lookup has to know may be in a commit under way; see Env.Settle.
+var errUnsettled = errors.New("commits are under way")
 
 // newLookup reads the distinct keys of rows, and then the records that index entries lead to.
 func newLookup(ctx context.Context, tg *target, rows []encoded) (*lookup, error) {
-	l := &lookup{tg: tg, state: make(map[string][]byte, len(rows)*(1+len(tg.indexes)))}
+	l := &lookup{tg: tg, fresh: true}
 	if len(tg.handles) > 0 {
 		keys := make([][]byte, len(rows))
 		for i := range rows {
@@ -59,26 +66,28 @@ func (l *lookup) recordsOf(keys [][]byte) (records [][]byte) {
 // fetch reads keys. Those of rows that come in the order of their keys, and go where no rows are, take a single step of a scan.
 // written is the greatest key of this kind that the statement may have written so far; nil for keys all over the table.
 func (l *lookup) fetch(ctx context.Context, keys [][]byte, written *[]byte) error {
-	unknown := keys[:0:0]
-	for _, k := range keys {
-		if _, ok := l.state[string(k)]; !ok {
-			unknown = append(unknown, k)
-		}
-	}
-	if len(unknown) == 0 {
+	if len(keys) == 0 {
 		return nil
 	}
-	free, err := false, error(nil)
 	if written != nil {
-		if free, err = l.allFree(ctx, unknown, written); err != nil {
+		if free, err := l.allFree(ctx, keys, written); free || err != nil {
 			return err
 		}
 	}
-	var found map[string][]byte
-	if !free {
-		if found, err = l.tg.env.Txn.BatchGet(ctx, unknown); err != nil {
-			return err
-		}
+	if l.tg.unsettled {
+		return errUnsettled
+	}
+	l.fresh = false
+	unknown := keys
+	if len(l.state) > 0 {
+		unknown = slices.DeleteFunc(slices.Clone(keys), func(k []byte) bool { _, ok := l.state[string(k)]; return ok })
+	}
+	found, err := l.tg.env.Txn.BatchGet(ctx, unknown)
+	if err != nil {
+		return err
+	}
+	if l.state == nil {
+		l.state = make(map[string][]byte, len(keys)*(1+len(l.tg.indexes)))
 	}
 	for _, k := range unknown {
 		l.state[string(k)] = found[string(k)]
@@ -86,16 +95,18 @@ func (l *lookup) fetch(ctx context.Context, keys [][]byte, written *[]byte) erro
 	return nil
 }
 
-// allFree reports whether there is nothing from the least to the greatest key, in the store and among the transaction's own
+// allFree reports whether there is nothing from the least to the greatest key, in the store and among the statement's own
 // writes. It may say no where there is nothing.
 func (l *lookup) allFree(ctx context.Context, keys [][]byte, written *[]byte) (bool, error) {
 	lo, hi := keys[0], keys[0]
 	for _, k := range keys[1:] {
-		if bytes.Compare(k, lo) < 0 {
-			lo = k
-		}
 		if bytes.Compare(k, hi) > 0 {
 			hi = k
+			continue
+		}
+		l.fresh = false // they may be equal
+		if bytes.Compare(k, lo) < 0 {
+			lo = k
 		}
 	}
 	above := bytes.Compare(lo, *written) > 0
@@ -121,6 +132,9 @@ type conflict struct {
 
 // find returns the first conflict of a row. not is the key of a record that does not count: the row itself before a change.
 func (l *lookup) find(e *encoded, not []byte) (*conflict, error) {
+	if l.fresh {
+		return nil, nil
+	}
 	if e.record.distinct && !bytes.Equal(e.record.key, not) {
 		if val := l.state[string(e.record.key)]; val != nil {
 			return &conflict{-1, e.handle, val}, nil
@@ -146,21 +160,31 @@ func (l *lookup) find(e *encoded, not []byte) (*conflict, error) {
 
 // write and forget keep the state in step with what is written.
 func (l *lookup) write(e *encoded) {
-	l.state[string(e.record.key)] = e.record.val
+	l.note(e.record.key, e.record.val)
 	for _, x := range e.indexes {
 		if x.distinct {
-			l.state[string(x.key)] = x.val
+			l.note(x.key, x.val)
 		}
 	}
 }
 
 func (l *lookup) forget(e *encoded) {
-	l.state[string(e.record.key)] = nil
+	l.note(e.record.key, nil)
 	for _, x := range e.indexes {
 		if x.distinct {
-			l.state[string(x.key)] = nil
+			l.note(x.key, nil)
 		}
 	}
+}
+
+func (l *lookup) note(key, val []byte) {
+	if l.fresh {
+		return
+	}
+	if l.state == nil {
+		l.state = map[string][]byte{}
+	}
+	l.state[string(key)] = val
 }
 
 // row decodes the row in the way and encodes it again, to have its entries.

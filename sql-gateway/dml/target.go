@@ -30,6 +30,8 @@ type target struct {
 	reader  *rowReader
 	// alone: the transaction had no writes when the statement began.
 	alone bool
+	// unsettled: commits of rows of this statement may be under way, and Txn does not see them; see Env.Settle.
+	unsettled bool
 	// written has the greatest key that the statement may have written among records and, behind it, in each index.
 	written [][]byte
 }

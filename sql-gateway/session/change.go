@@ -111,13 +111,8 @@ func (r *run) dmlEnv() (*dml.Env, error) {
 		CheckNow: r.s.inTransaction(),
 	}
 	if !r.s.inTransaction() {
-		env.Flush = func(ctx context.Context) error {
-			kv, err := r.s.renew(ctx)
-			if err == nil {
-				env.Txn = kv
-			}
-			return err
-		}
+		b := &batches{s: r.s, env: env}
+		env.Flush, env.Settle = b.flush, b.settle
 	}
 	return env, nil
 }

@@ -93,22 +93,6 @@ func (s *Session) rollback() {
 
 func (s *Session) releaseLocks() { s.srv.catalog.Locks().Release(s.holder) }
 
-// renew commits what a long statement has written so far and goes on in a new transaction. Table locks stay.
-func (s *Session) renew(ctx context.Context) (*kvclient.Txn, error) {
-	old := s.txn
-	if old != nil && old.kv.Len() > 0 {
-		if err := old.kv.Commit(ctx); err != nil {
-			return nil, s.commitError(ctx, old.kv, err)
-		}
-	}
-	s.txn = nil
-	txn, err := s.transaction(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return txn.kv, nil
-}
-
 // begin is BEGIN: it commits what runs and starts a transaction with the next statement, or now if a snapshot is wanted.
 func (s *Session) begin(ctx context.Context, now bool) error {
 	if err := s.commit(ctx); err != nil {
