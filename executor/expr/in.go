@@ -1,6 +1,8 @@
 package expr
 
 import (
+	"slices"
+
 	"github.com/apache/arrow/go/v17/arrow/decimal256"
 	"github.com/pingcap/tipb/go-tipb"
 
@@ -167,6 +169,9 @@ func memberWords(words []int64) memberFn {
 			return found != 0
 		}
 	}
+	if low, high := slices.Min(words), slices.Max(words); uint64(high-low) < denseWords*uint64(len(words)) {
+		return memberDense(words, low, uint64(high-low))
+	}
 	set := make(map[int64]struct{}, len(words))
 	for _, w := range words {
 		set[w] = struct{}{}
@@ -174,6 +179,22 @@ func memberWords(words []int64) memberFn {
 	return func(v *vec, i int) bool {
 		_, ok := set[v.int(i)]
 		return ok
+	}
+}
+
+// denseWords is how many times as long as the list the interval of its numbers may be for a bitmap of the interval to be
+// smaller and faster than a hash table.
+const denseWords = 512
+
+func memberDense(words []int64, low int64, span uint64) memberFn {
+	bits := make([]uint64, span/64+1)
+	for _, w := range words {
+		at := uint64(w - low)
+		bits[at/64] |= 1 << (at % 64)
+	}
+	return func(v *vec, i int) bool {
+		at := uint64(v.int(i) - low)
+		return at <= span && bits[at/64]>>(at%64)&1 != 0
 	}
 }
 

@@ -204,7 +204,16 @@ func boundText(p *accessPath, part keyPart) (lo, hi string) {
 	return lo, hi
 }
 
-func (p *physSelect) Explain() Explain { return p.line(joinStrings(p.conds)) }
+func (p *physSelect) Explain() Explain {
+	var parts []string
+	if len(p.conds) > 0 {
+		parts = append(parts, joinStrings(p.conds))
+	}
+	for _, f := range p.filters {
+		parts = append(parts, "in("+f.column.Name+", "+f.key.String()+" of "+explainID(f.join)+")")
+	}
+	return p.line(strings.Join(parts, ", "))
+}
 
 func (p *physProject) Explain() Explain {
 	parts := make([]string, len(p.exprs))

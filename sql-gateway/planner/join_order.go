@@ -195,7 +195,7 @@ func (g *joinGroup) tree(s *joinSet) logical {
 		return s.node
 	}
 	n := &joinNode{kind: joinInner, left: g.tree(s.left), right: g.tree(s.right), on: s.conds}
-	g.b.estimates[n] = &estimate{rows: s.rows, ndv: map[*Column]float64{}}
+	g.b.estimates[n] = &estimate{rows: s.rows, ndv: mergeNDV(g.b.estimate(n.left), g.b.estimate(n.right))}
 	return n
 }
 

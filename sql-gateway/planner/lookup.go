@@ -137,38 +137,25 @@ func (l *lookupOp) handle(row int) ([]byte, error) {
 	return h, nil
 }
 
-// lookupJoinOp is an index join: the outer side is gathered, its keys become ranges of the inner side, and an ordinary hash
-// join joins the gathered rows with what the ranges give. If the outer side has more rows than was thought, the inner
-// side is read as a whole instead.
-type lookupJoinOp struct {
-	o      *opener
-	p      *physJoin
-	outer  executor.Operator
-	join   executor.Operator
-	fields []*tipb.FieldType
-	held   int64 // bytes of gathered rows, charged to the query
+// gatherer is the part that joins have in common which look at one side's rows before they read the other side.
+type gatherer struct {
+	o       *opener
+	outer   executor.Operator
+	join    executor.Operator // nil before the outer side was looked at
+	fields  []*tipb.FieldType
+	batches []executor.Batch // of the outer side
+	rows    int
+	held    int64 // bytes of gathered rows, charged to the query
 }
 
-func (o *opener) lookupJoin(p *physJoin) (executor.Operator, error) {
-	outer := p.left
-	if p.lookup.inner == p.left {
-		outer = p.right
-	}
-	op, err := o.open(outer)
-	if err != nil {
-		return nil, err
-	}
-	return &lookupJoinOp{o: o, p: p, outer: &onceOp{Operator: op}, fields: p.Types()}, nil
-}
+func (g *gatherer) Fields() []*tipb.FieldType { return g.fields }
 
-func (l *lookupJoinOp) Fields() []*tipb.FieldType { return l.fields }
-
-func (l *lookupJoinOp) Close() error {
-	l.o.env.Memory.Shrink(l.held)
-	if l.join != nil {
-		return l.join.Close() // closes the outer side, too
+func (g *gatherer) Close() error {
+	g.o.env.Memory.Shrink(g.held)
+	if g.join != nil {
+		return g.join.Close() // closes the outer side, too
 	}
-	return l.outer.Close()
+	return g.outer.Close()
 }
 
 // onceOp may be closed again: by the join that failed to be built and by its owner.
@@ -185,6 +172,85 @@ func (o *onceOp) Close() error {
 	return o.Operator.Close()
 }
 
+// gather reads outer rows up to a limit; all tells whether there are no more.
+func (g *gatherer) gather(ctx context.Context, limit int) (all bool, err error) {
+	for g.rows <= limit {
+		b, err := g.outer.Next(ctx)
+		if err == io.EOF {
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		kept := column.Compact(b)
+		if err := g.charge(kept); err != nil {
+			return false, err
+		}
+		g.batches = append(g.batches, kept)
+		g.rows += kept.Rows
+	}
+	return false, nil
+}
+
+func (g *gatherer) charge(b executor.Batch) error {
+	n := int64(0)
+	for _, c := range b.Cols {
+		n += int64(c.Data().SizeInBytes())
+	}
+	if err := g.o.env.Memory.Grow(n); err != nil {
+		return err
+	}
+	g.held += n
+	return nil
+}
+
+// sub is an opener for the join, with leaves of its own.
+func (g *gatherer) sub() *opener {
+	sub := *g.o
+	sub.leaves = map[*tipb.Executor]func() (executor.Operator, error){}
+	return &sub
+}
+
+// open builds the join of the outer side, gathered rows first, and the inner one.
+func (g *gatherer) open(sub *opener, p *physJoin, outerSide physical, inner *tipb.Executor) error {
+	outer := sub.leaf(nil, func() (executor.Operator, error) { return &gatheredOp{Operator: g.outer, batches: g.batches}, nil })
+	left, right := outer, inner
+	if outerSide == p.right {
+		left, right = inner, outer
+	}
+	e, err := sub.joinOf(p, left, right)
+	if err != nil {
+		return err
+	}
+	join, err := executor.Build(e, func(e *tipb.Executor) (executor.Operator, error) { return sub.leaves[e]() }, g.o.env)
+	g.join = join
+	return err
+}
+
+// lookupJoinOp is an index join: the outer side is gathered, its keys become ranges of the inner side, and an ordinary hash
+// join joins the gathered rows with what the ranges give. If the outer side has more rows than was thought, the inner
+// side is read as a whole instead.
+type lookupJoinOp struct {
+	gatherer
+	p *physJoin
+}
+
+func (o *opener) lookupJoin(p *physJoin) (executor.Operator, error) {
+	op, err := o.open(p.outer())
+	if err != nil {
+		return nil, err
+	}
+	return &lookupJoinOp{gatherer{o: o, outer: &onceOp{Operator: op}, fields: p.Types()}, p}, nil
+}
+
+// outer is the side of an index join that is read first.
+func (p *physJoin) outer() physical {
+	if p.lookup.inner == p.left {
+		return p.right
+	}
+	return p.left
+}
+
 func (l *lookupJoinOp) Next(ctx context.Context) (executor.Batch, error) {
 	if l.join == nil {
 		if err := l.start(ctx); err != nil {
@@ -196,28 +262,13 @@ func (l *lookupJoinOp) Next(ctx context.Context) (executor.Batch, error) {
 
 // start gathers the outer rows and opens the join.
 func (l *lookupJoinOp) start(ctx context.Context) error {
-	var gathered []executor.Batch
-	rows, all := 0, false
-	for limit := max(int(l.p.lookup.path.limit), 1); rows <= limit; {
-		b, err := l.outer.Next(ctx)
-		if err == io.EOF {
-			all = true
-			break
-		}
-		if err != nil {
-			return err
-		}
-		kept := column.Compact(b)
-		if err := l.charge(kept); err != nil {
-			return err
-		}
-		gathered = append(gathered, kept)
-		rows += kept.Rows
+	all, err := l.gather(ctx, max(int(l.p.lookup.path.limit), 1))
+	if err != nil {
+		return err
 	}
 	var ranges []kvclient.KeyRange
 	if all {
-		var err error
-		if ranges, err = l.ranges(gathered); err != nil {
+		if ranges, err = l.ranges(); err != nil {
 			return err
 		}
 	} else {
@@ -225,25 +276,7 @@ func (l *lookupJoinOp) start(ctx context.Context) error {
 		path.parts = nil
 		ranges, _ = path.ranges()
 	}
-	return l.open(gathered, ranges)
-}
-
-func (l *lookupJoinOp) charge(b executor.Batch) error {
-	n := int64(0)
-	for _, c := range b.Cols {
-		n += int64(c.Data().SizeInBytes())
-	}
-	if err := l.o.env.Memory.Grow(n); err != nil {
-		return err
-	}
-	l.held += n
-	return nil
-}
-
-func (l *lookupJoinOp) open(gathered []executor.Batch, ranges []kvclient.KeyRange) error {
-	sub := *l.o
-	sub.leaves = map[*tipb.Executor]func() (executor.Operator, error){}
-	outer := sub.leaf(nil, func() (executor.Operator, error) { return &gatheredOp{Operator: l.outer, batches: gathered}, nil })
+	sub := l.sub()
 	inner := sub.leaf(l.p.lookup.inner, func() (executor.Operator, error) {
 		if len(ranges) == 0 {
 			return executor.NewValues(l.p.lookup.inner.Types()), nil
@@ -253,17 +286,7 @@ func (l *lookupJoinOp) open(gathered []executor.Batch, ranges []kvclient.KeyRang
 		}
 		return sub.read(l.p.lookup.inner.(*physReader), ranges)
 	})
-	left, right := outer, inner
-	if l.p.lookup.inner == l.p.left {
-		left, right = inner, outer
-	}
-	e, err := sub.joinOf(l.p, left, right)
-	if err != nil {
-		return err
-	}
-	join, err := executor.Build(e, func(e *tipb.Executor) (executor.Operator, error) { return sub.leaves[e]() }, l.o.env)
-	l.join = join
-	return err
+	return l.open(sub, l.p, l.p.outer(), inner)
 }
 
 // gatheredOp gives gathered batches and then the rest of what they were gathered from.
@@ -282,7 +305,7 @@ func (g *gatheredOp) Next(ctx context.Context) (executor.Batch, error) {
 }
 
 // ranges turns the keys of the outer rows to ranges of the inner side.
-func (l *lookupJoinOp) ranges(gathered []executor.Batch) ([]kvclient.KeyRange, error) {
+func (l *lookupJoinOp) ranges() ([]kvclient.KeyRange, error) {
 	path := l.o.bindPath(l.p.lookup.path)
 	keys, err := l.newKeyMaker(path)
 	if err != nil {
@@ -290,7 +313,7 @@ func (l *lookupJoinOp) ranges(gathered []executor.Batch) ([]kvclient.KeyRange, e
 	}
 	seen := map[string]bool{}
 	var list []kvclient.KeyRange
-	for _, b := range gathered {
+	for _, b := range l.batches {
 		if err := keys.eval(b); err != nil {
 			return nil, err
 		}
@@ -319,11 +342,7 @@ type keyMaker struct {
 }
 
 func (l *lookupJoinOp) newKeyMaker(path *accessPath) (*keyMaker, error) {
-	outer := l.p.left
-	if l.p.lookup.inner == l.p.left {
-		outer = l.p.right
-	}
-	input := outer.base().cols
+	input := l.p.outer().base().cols
 	k := &keyMaker{path: path, exprs: make([]expr.Expr, len(path.parts)), cols: make([]arrow.Array, len(path.parts))}
 	for i, part := range path.parts {
 		if part.outer == nil {

@@ -21,13 +21,15 @@ import (
 // binds holds the constants that outer references stand for: results of scalar subqueries, and in the right side of an
 // apply the columns of the left row.
 type opener struct {
-	ctx    context.Context
-	rt     Runtime
-	env    *executor.Env
-	plan   *Context
-	binds  map[*Column]*Expr
-	stats  *RunStats
-	leaves map[*tipb.Executor]func() (executor.Operator, error)
+	ctx   context.Context
+	rt    Runtime
+	env   *executor.Env
+	plan  *Context
+	binds map[*Column]*Expr
+	// filters are the key lists of the joins above.
+	filters map[*keyFilter]*Expr
+	stats   *RunStats
+	leaves  map[*tipb.Executor]func() (executor.Operator, error)
 }
 
 // Open builds the operators of a plan. Scalar subqueries run here. If the Runtime's Env collects statistics, ExplainRows
@@ -171,6 +173,9 @@ func (o *opener) exprs(list []*Expr, input []*Column) ([]*tipb.Expr, error) {
 func (o *opener) tree(p physical) (*tipb.Executor, error) {
 	switch p := p.(type) {
 	case *physJoin:
+		if len(p.filters) > 0 {
+			return o.leaf(p, func() (executor.Operator, error) { return o.filterJoin(p) }), nil
+		}
 		if p.lookup == nil {
 			return o.join(p)
 		}
@@ -236,7 +241,7 @@ func (o *opener) describe(p physical, child *tipb.Executor) (*tipb.Executor, err
 	case *physSelect:
 		e := o.executor(p, tipb.ExecType_TypeSelection)
 		e.Selection = &tipb.Selection{Child: child}
-		e.Selection.Conditions, err = o.exprs(p.conds, p.child.base().cols)
+		e.Selection.Conditions, err = o.exprs(o.conditions(p), p.child.base().cols)
 		return e, err
 	case *physProject:
 		e := o.executor(p, tipb.ExecType_TypeProjection)

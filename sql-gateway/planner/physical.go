@@ -45,8 +45,9 @@ type (
 	}
 	physSelect struct {
 		physBase
-		child physical
-		conds []*Expr
+		child   physical
+		conds   []*Expr
+		filters []*keyFilter // beside conds, once their values are known
 	}
 	physProject struct {
 		physBase
@@ -84,6 +85,9 @@ type (
 		buildLeft           bool
 		// lookup: one side is read by the keys of the other.
 		lookup *lookupSide
+		// filters: the keys of the side gathered go into readers below the other one.
+		filters  []*keyFilter
+		gathered physical
 	}
 )
 
@@ -236,7 +240,7 @@ func (b *builder) newSelection(child physical, conds []*Expr) physical {
 		return &physValues{physBase: b.newBase("TableDual", child.base().cols, 0)}
 	}
 	rows := child.base().rows * (&estimate{rows: child.base().rows}).selectivity(conds)
-	return &physSelect{b.newBase("Selection", child.base().cols, math.Max(rows, 1)), child, conds}
+	return &physSelect{physBase: b.newBase("Selection", child.base().cols, math.Max(rows, 1)), child: child, conds: conds}
 }
 
 // newProjection is left out where it changes nothing but the order of columns nobody looks at by position.

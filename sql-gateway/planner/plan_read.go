@@ -47,7 +47,7 @@ func (b *builder) newReader(s *scanNode, path *accessPath, conds []*Expr, rows f
 	scan := &physScan{physBase: b.newBase(name, s.cols, math.Max(total*path.share, 1)), scan: s, path: path}
 	var child physical = scan
 	if len(conds) > 0 {
-		child = &physSelect{b.newBase("Selection", s.cols, rows), scan, conds}
+		child = &physSelect{physBase: b.newBase("Selection", s.cols, rows), child: scan, conds: conds}
 	}
 	kind := "TableReader"
 	if path.index != nil {

@@ -141,8 +141,14 @@ func (q *selectBuilder) expand() error {
 		q.list.items = append(q.list.items, it)
 	}
 	q.list.shown = len(q.list.items)
+	if q.list.shown > maxResultColumns {
+		return errCode(mysql.ErrTooManyFields)
+	}
 	return nil
 }
+
+// maxResultColumns is MySQL's limit of a result's columns.
+const maxResultColumns = 4096
 
 // fieldLabel is the name of an unaliased item: a column's own, else the text as it was written.
 func fieldLabel(f *ast.SelectField) string {
