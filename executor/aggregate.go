@@ -2,171 +2,72 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"io"
-	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/pingcap/tipb/go-tipb"
 
 	"github.com/scree-db/scree/codec/column"
-	"github.com/scree-db/scree/executor/agg"
-	"github.com/scree-db/scree/executor/expr"
+	"github.com/scree-db/scree/executor/spill"
 )
 
 // aggregation groups its input by the values of the group-by expressions and aggregates each group. Groups come out in
-// the order of their first rows, so it serves ordered input (StreamAgg) too. The output has the aggregates' columns,
-// final or partial, and then the group-by columns.
+// the order of their first rows while all of them fit in memory. The output has the aggregates' columns, final or partial,
+// and then the group-by columns.
 //
 // Each batch is evaluated, brought to dense columns, and its rows get group numbers; the accumulators see group numbers
 // and argument columns alone. Equal arguments of several aggregates are evaluated once.
+//
+// When memory is tight the partial state of all groups goes to files, split by a hash of the group, and the table starts
+// again from nothing. In the end the state of one file after another is merged; a file whose groups do not fit either is
+// split further, by other bits of the hash.
 type aggregation struct {
-	in      Operator
-	fields  []*tipb.FieldType
-	exprs   []expr.Expr // group-by expressions, then arguments
-	keys    int         // of exprs are group-by expressions
-	funcs   []aggFunc
-	cols    []arrow.Array
-	dense   *compactor
-	grouper *agg.Grouper // nil: one group of all rows
-	groups  []uint32
-	count   int // of groups
-	next    int // the group to put out
-	ready   bool
+	in    Operator
+	eval  *evaluator
+	plan  *groupPlan
+	state *groupPlan // what merges spilled state; nil: some aggregate has none that can be merged
+	table *groupTable
+	next  int // the group to put out
+	ready bool
+
+	parts   *partitions // of the groups being read; nil: all fit so far
+	pending []part      // to be merged
 	account
 }
 
-// aggFunc is an aggregate function with its arguments' places among the evaluated columns.
-type aggFunc struct {
-	agg.Accumulator
-	args    []int
-	cols    []arrow.Array
-	merge   bool // arguments are partial state
-	partial bool // and so is the result
+// part is a file of groups' state; it was split from others depth times.
+type part struct {
+	run   *spill.Run
+	depth int
 }
 
 func newAggregation(e *tipb.Executor, inputs []Operator, env *Env) (Operator, error) {
-	a := &aggregation{in: inputs[0], keys: len(e.Aggregation.GroupBy), account: newAccount(env)}
-	exprs := exprSet{input: inputs[0].Fields(), env: env}
-	for _, g := range e.Aggregation.GroupBy {
-		if _, err := exprs.add(g, false); err != nil {
-			return nil, err
-		}
+	eval, plan, err := compileGroups(e.Aggregation, inputs[0], env)
+	if err != nil {
+		return nil, err
 	}
-	for _, f := range e.Aggregation.AggFunc {
-		if err := a.addFunc(f, &exprs, env); err != nil {
-			return nil, err
-		}
+	a := &aggregation{in: inputs[0], eval: eval, plan: plan, account: newAccount(env)}
+	if a.table, err = plan.newTable(); err != nil {
+		return nil, err
 	}
-	a.exprs = exprs.list
-	types := typesOf(a.exprs)
-	a.cols, a.dense = make([]arrow.Array, len(types)), newCompactor(types)
-	a.fields = append(a.fields, types[:a.keys]...)
-	if a.keys == 0 {
-		a.setGroups(1)
-		return a, nil
+	if plan.spillable() && a.dir != nil {
+		a.state, err = plan.overState()
+	} else {
+		a.dir = nil
 	}
-	var err error
-	a.grouper, err = agg.NewGrouper(types[:a.keys])
 	return a, err
 }
 
-func (a *aggregation) addFunc(f *tipb.Expr, exprs *exprSet, env *Env) error {
-	fn := aggFunc{merge: agg.Merges(f)}
-	fn.partial = env.Partial || f.GetAggFuncMode() == tipb.AggFunctionMode_Partial1Mode ||
-		f.GetAggFuncMode() == tipb.AggFunctionMode_Partial2Mode
-	if fn.partial && (f.HasDistinct || len(f.OrderBy) > 0) {
-		return &expr.UnsupportedError{What: "aggregate " + f.Tp.String() + " with DISTINCT or ORDER BY in parts"}
-	}
-	types, err := fn.addArgs(f, exprs)
-	if err != nil {
-		return err
-	}
-	if fn.Accumulator, err = agg.New(f, types, env.Expr); err != nil {
-		return err
-	}
-	fn.cols = make([]arrow.Array, len(fn.args))
-	a.funcs = append(a.funcs, fn)
-	if !fn.partial {
-		a.fields = append(a.fields, f.FieldType)
-		return nil
-	}
-	partial, err := agg.PartialTypes(f)
-	a.fields = append(a.fields, partial...)
-	return err
-}
-
-// addArgs adds the arguments of f, and those of its ORDER BY after them, to what is evaluated and returns their types.
-func (fn *aggFunc) addArgs(f *tipb.Expr, exprs *exprSet) ([]*tipb.FieldType, error) {
-	var types []*tipb.FieldType
-	list := slices.Clone(f.Children)
-	for _, item := range f.OrderBy {
-		list = append(list, item.Expr)
-	}
-	for _, arg := range list {
-		if arg == nil {
-			return nil, &UnsupportedError{What: "ORDER BY without an expression"}
-		}
-		if countsRows(f) {
-			types = append(types, arg.FieldType)
-			continue
-		}
-		at, err := exprs.add(arg, true)
-		if err != nil {
-			return nil, err
-		}
-		fn.args = append(fn.args, at)
-		types = append(types, exprs.list[at].Type())
-	}
-	return types, nil
-}
-
-// countsRows tells COUNT of constants that are not NULL, like COUNT(*): its arguments need not be looked at.
-func countsRows(f *tipb.Expr) bool {
-	if f.Tp != tipb.ExprType_Count || f.HasDistinct || agg.Merges(f) {
-		return false
-	}
-	for _, arg := range f.Children {
-		if arg.Tp != tipb.ExprType_Int64 && arg.Tp != tipb.ExprType_Uint64 {
-			return false
-		}
-	}
-	return true
-}
-
-// exprSet compiles expressions, equal ones once.
-type exprSet struct {
-	input []*tipb.FieldType
-	env   *Env
-	list  []expr.Expr
-	known map[string]int
-}
-
-// add returns the place of e in the list. With reuse it may be that of an equal expression.
-func (s *exprSet) add(e *tipb.Expr, reuse bool) (int, error) {
-	text, err := e.Marshal()
-	if err != nil {
-		return 0, err
-	}
-	if at, ok := s.known[string(text)]; ok && reuse {
-		return at, nil
-	}
-	x, err := expr.Compile(e, s.input, s.env.Expr)
-	if err != nil {
-		return 0, err
-	}
-	if s.known == nil {
-		s.known = map[string]int{}
-	}
-	s.known[string(text)] = len(s.list)
-	s.list = append(s.list, x)
-	return len(s.list) - 1, nil
-}
-
-func (a *aggregation) Fields() []*tipb.FieldType { return a.fields }
+func (a *aggregation) Fields() []*tipb.FieldType { return a.plan.fields }
 
 func (a *aggregation) Close() error {
 	a.account.close()
-	return a.in.Close()
+	errs := []error{a.in.Close(), a.parts.abort()}
+	for _, p := range a.pending {
+		errs = append(errs, p.run.Remove())
+	}
+	return errors.Join(errs...)
 }
 
 func (a *aggregation) Next(ctx context.Context) (Batch, error) {
@@ -176,98 +77,125 @@ func (a *aggregation) Next(ctx context.Context) (Batch, error) {
 		}
 		a.ready = true
 	}
-	if a.next >= a.count {
-		return Batch{}, io.EOF
+	for a.next >= a.table.count {
+		if len(a.pending) == 0 {
+			return Batch{}, io.EOF
+		}
+		if err := a.mergePart(ctx); err != nil {
+			return Batch{}, err
+		}
 	}
 	from := a.next
-	a.next = min(from+column.BatchSize, a.count)
-	return a.output(from, a.next)
+	a.next = min(from+column.BatchSize, a.table.count)
+	return a.table.output(from, a.next, false)
 }
 
 func (a *aggregation) consume(ctx context.Context) error {
 	for {
 		b, err := a.in.Next(ctx)
 		if err == io.EOF {
-			return nil
+			return a.finish(0)
 		}
 		if err != nil {
 			return err
 		}
-		if err := a.add(b); err != nil {
+		cols, err := a.eval.dense(b)
+		if err != nil {
+			return err
+		}
+		if err := a.add(cols, b.Len(), 0); err != nil {
 			return err
 		}
 	}
 }
 
-func (a *aggregation) add(b Batch) error {
-	if err := evalAll(a.exprs, b, a.cols); err != nil {
+// add takes dense rows of what the table aggregates, which was split depth times.
+func (a *aggregation) add(cols []arrow.Array, rows, depth int) error {
+	if err := a.table.add(cols, rows); err != nil {
 		return err
 	}
-	a.dense.compact(a.cols, b.Sel)
-	rows := b.Len()
-	if a.grouper != nil {
-		a.groups = a.grouper.Group(a.cols[:a.keys], rows, a.groups)
-		a.setGroups(a.grouper.Len())
-	} else if len(a.groups) < rows {
-		a.groups = make([]uint32, max(rows, column.BatchSize)) // all zero for ever
+	if depth >= maxSplits {
+		return a.set(a.table.bytes())
 	}
-	for i := range a.funcs {
-		if err := a.funcs[i].add(a.groups[:rows], a.cols); err != nil {
+	tight, err := a.resize(a.table.bytes() + a.parts.bytes())
+	if !tight {
+		return err
+	}
+	return a.split(depth)
+}
+
+// split moves the table's groups to files.
+func (a *aggregation) split(depth int) (err error) {
+	if a.parts == nil {
+		if a.parts, err = newPartitions(&a.account, a.plan.stateTypes, a.plan.keys(), depth); err != nil {
 			return err
 		}
 	}
-	return a.account.set(a.bytes())
-}
-
-func (f *aggFunc) add(groups []uint32, cols []arrow.Array) error {
-	for k, at := range f.args {
-		f.cols[k] = cols[at]
-	}
-	if f.merge {
-		return f.Merge(groups, f.cols)
-	}
-	return f.Update(groups, f.cols)
-}
-
-func (a *aggregation) setGroups(n int) {
-	a.count = n
-	for i := range a.funcs {
-		a.funcs[i].Resize(n)
-	}
-}
-
-func (a *aggregation) bytes() int64 {
-	n := int64(0)
-	if a.grouper != nil {
-		n = a.grouper.Bytes()
-	}
-	for i := range a.funcs {
-		n += a.funcs[i].Bytes()
-	}
-	return n
-}
-
-// output makes the batch of groups [from, to).
-func (a *aggregation) output(from, to int) (Batch, error) {
-	cols := make([]arrow.Array, 0, len(a.fields))
-	for i := range a.funcs {
-		f := &a.funcs[i]
-		if f.partial {
-			state, err := f.Partial(from, to)
-			if err != nil {
-				return Batch{}, err
-			}
-			cols = append(cols, state...)
-			continue
-		}
-		c, err := f.Final(from, to)
+	t := a.table
+	for from := 0; from < t.count; from += column.BatchSize {
+		b, err := t.output(from, min(from+column.BatchSize, t.count), true)
 		if err != nil {
-			return Batch{}, err
+			return err
 		}
-		cols = append(cols, c)
+		if err := a.parts.add(b, b.Cols[len(b.Cols)-t.plan.groupBy:]); err != nil {
+			return err
+		}
 	}
-	if a.grouper != nil {
-		cols = append(cols, a.grouper.Keys(from, to)...)
+	if a.table, err = t.plan.newTable(); err != nil {
+		return err
 	}
-	return Batch{Cols: cols, Rows: to - from}, nil
+	return a.set(a.parts.bytes())
+}
+
+// finish ends the rows that were split depth times. If some of their groups are in files, all are, and it is their turn.
+func (a *aggregation) finish(depth int) error {
+	a.next = 0
+	if a.parts == nil {
+		return nil
+	}
+	if err := a.split(depth); err != nil {
+		return err
+	}
+	runs, err := a.parts.finish()
+	for _, r := range runs {
+		a.pending = append(a.pending, part{run: r, depth: depth + 1})
+	}
+	a.parts = nil
+	return err
+}
+
+// mergePart fills the table with the groups of the last file pending.
+func (a *aggregation) mergePart(ctx context.Context) (err error) {
+	last := len(a.pending) - 1
+	p := a.pending[last]
+	a.pending = a.pending[:last]
+	if a.table, err = a.state.newTable(); err == nil {
+		err = a.readPart(ctx, p)
+	}
+	if err = errors.Join(err, p.run.Remove()); err != nil {
+		return err
+	}
+	return a.finish(p.depth)
+}
+
+func (a *aggregation) readPart(ctx context.Context, p part) error {
+	if err := a.set(0); err != nil {
+		return err
+	}
+	in, err := newRunSource(a.plan.stateTypes, p.run)
+	if err != nil {
+		return err
+	}
+	for {
+		b, err := in.Next(ctx)
+		if err == io.EOF {
+			return in.Close()
+		}
+		if err == nil {
+			err = a.add(b.Cols, b.Rows, p.depth)
+		}
+		if err != nil {
+			return errors.Join(err, in.Close())
+		}
+	}
 }

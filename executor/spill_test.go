@@ -41,7 +41,7 @@ func randomTable(seed uint64, rows, keys int) []Batch {
 			b.AppendInt64(int64(n - keys/2))
 		}
 	}
-	return batchesOf(200, spillFields, rows, func(i int, out []*column.Builder) {
+	return batchesOf(100, spillFields, rows, func(i int, out []*column.Builder) {
 		for _, b := range out[:len(out)-1] {
 			cell(b)
 		}
@@ -113,12 +113,12 @@ func drawItems(t *rapid.T) []*tipb.ByItem {
 
 func TestSortSpills(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		in := randomTable(rapid.Uint64().Draw(t, "seed"), 4_000, rapid.SampledFrom([]int{3, 100, 100_000}).Draw(t, "keys"))
+		in := randomTable(rapid.Uint64().Draw(t, "seed"), 2_500, rapid.SampledFrom([]int{3, 100, 100_000}).Draw(t, "keys"))
 		root := sortOf(leaf(0), drawItems(t)...)
 		if rapid.IntRange(0, 3).Draw(t, "topN") == 0 {
-			root = topNOf(leaf(0), 2_000, root.Sort.ByItems...)
+			root = topNOf(leaf(0), 1_500, root.Sort.ByItems...)
 		}
-		sameSpilled(t, rapid.Int64Range(200_000, 400_000).Draw(t, "limit"), true, root, in)
+		sameSpilled(t, rapid.Int64Range(100_000, 200_000).Draw(t, "limit"), true, root, in)
 	})
 }
 
@@ -159,4 +159,31 @@ func TestNoSpillDirectory(t *testing.T) {
 	env.Spill = nil
 	_, err := rowsUnder(t, env, sortOf(leaf(0), by(false, col(0, bigint))), randomTable(1, 20_000, 1000))
 	require.ErrorContains(t, err, "exceeding the allowed memory limit")
+}
+
+// Aggregates that have partial state and do not round, by random keys.
+func TestAggregationSpills(t *testing.T) {
+	wide := decimalType(40, 2)
+	avg := fn(tipb.ExprType_Avg, decimalType(40, 6), col(2, spillFields[2]))
+	concat := fn(tipb.ExprType_GroupConcat, varchar, col(1, folded), strConst("; "))
+	funcs := exprs(fn(tipb.ExprType_Count, bigint, intConst(1)), fn(tipb.ExprType_Sum, wide, col(2, spillFields[2])), avg,
+		fn(tipb.ExprType_Min, folded, col(1, folded)), fn(tipb.ExprType_Max, bigint, col(4, bigint)), concat,
+		fn(tipb.ExprType_First, bigint, col(4, bigint)), fn(tipb.ExprType_Agg_BitXor, ubigint, col(4, bigint)))
+	rapid.Check(t, func(t *rapid.T) {
+		in := randomTable(rapid.Uint64().Draw(t, "seed"), 2_500, 1_000_000)
+		var groupBy []*tipb.Expr
+		for _, c := range rapid.SliceOfNDistinct(rapid.IntRange(0, 3), 1, 3, rapid.ID).Draw(t, "group by") {
+			groupBy = append(groupBy, col(c, spillFields[c]))
+		}
+		var chosen []*tipb.Expr
+		for _, f := range rapid.SliceOfNDistinct(rapid.IntRange(0, len(funcs)-1), 2, 5, rapid.ID).Draw(t, "functions") {
+			chosen = append(chosen, funcs[f])
+		}
+		sameSpilled(t, rapid.Int64Range(200_000, 300_000).Draw(t, "limit"), false, aggOf(leaf(0), groupBy, chosen...), in)
+	})
+}
+
+func TestAggregationFullDisk(t *testing.T) {
+	root := aggOf(leaf(0), exprs(col(0, bigint)), fn(tipb.ExprType_Sum, decimalType(40, 2), col(2, spillFields[2])))
+	testFullDisk(t, 200_000, root, randomTable(1, 8_000, 1_000_000))
 }

@@ -74,15 +74,9 @@ func NewGrouper(types []*tipb.FieldType) (*Grouper, error) {
 	g := &Grouper{null: -1}
 	inWords := len(types) <= maxWords
 	for _, ft := range types {
-		c := keyColumn{ft: ft, kind: column.KindOf(ft)}
-		if c.kind == column.Bytes && ft.Tp != column.TypeJSON {
-			coll, err := value.CollatorByID(ft.Collate)
-			if err != nil {
-				return nil, err
-			}
-			if !coll.KeyIsIdentity() {
-				c.coll, c.trimmed = coll, coll.PadSpace() && isBinary(ft.Collate)
-			}
+		c, err := newKeyColumn(ft)
+		if err != nil {
+			return nil, err
 		}
 		inWords = inWords && c.fitsWord()
 		g.cols = append(g.cols, c)
@@ -97,6 +91,21 @@ func NewGrouper(types []*tipb.FieldType) (*Grouper, error) {
 		g.table = newTupleTable(len(types) + 1)
 	}
 	return g, nil
+}
+
+func newKeyColumn(ft *tipb.FieldType) (keyColumn, error) {
+	c := keyColumn{ft: ft, kind: column.KindOf(ft)}
+	if c.kind != column.Bytes || ft.Tp == column.TypeJSON {
+		return c, nil
+	}
+	coll, err := value.CollatorByID(ft.Collate)
+	if err != nil {
+		return c, err
+	}
+	if !coll.KeyIsIdentity() {
+		c.coll, c.trimmed = coll, coll.PadSpace() && isBinary(ft.Collate)
+	}
+	return c, nil
 }
 
 // isBinary tells the padded collations that compare bytes once trailing spaces are gone.
