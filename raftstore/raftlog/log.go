@@ -226,12 +226,20 @@ func entryHead(e *raftpb.Entry) (head [entryHeader]byte) {
 	return head
 }
 
+func decodeTerm(index uint64, value []byte) (uint64, error) {
+	if len(value) < entryHeader || value[0] > byte(raftpb.EntryConfChangeV2) {
+		return 0, fmt.Errorf("%w: entry %d of %d bytes", ErrCorrupt, index, len(value))
+	}
+	return binary.BigEndian.Uint64(value[1:]), nil
+}
+
 // decodeEntry copies the data out of value.
 func decodeEntry(index uint64, value []byte) (raftpb.Entry, error) {
-	if len(value) < entryHeader || value[0] > byte(raftpb.EntryConfChangeV2) {
-		return raftpb.Entry{}, fmt.Errorf("%w: entry %d of %d bytes", ErrCorrupt, index, len(value))
+	term, err := decodeTerm(index, value)
+	if err != nil {
+		return raftpb.Entry{}, err
 	}
-	e := raftpb.Entry{Type: raftpb.EntryType(value[0]), Term: binary.BigEndian.Uint64(value[1:]), Index: index}
+	e := raftpb.Entry{Type: raftpb.EntryType(value[0]), Term: term, Index: index}
 	if data := value[entryHeader:]; len(data) > 0 {
 		e.Data = append([]byte(nil), data...)
 	}

@@ -116,8 +116,7 @@ func (s *Storage) Term(index uint64) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	e, err := decodeEntry(index, value)
-	return e.Term, err
+	return decodeTerm(index, value)
 }
 
 // Entries implements raft.Storage.
@@ -276,20 +275,24 @@ func (s *Storage) Compact(b *Batch, index uint64) error {
 		return fmt.Errorf("raft log of region %d: truncate at %d: %w", s.region, index, err)
 	}
 	s.TrimCache(index, 0)
-	s.deleteEntries(b, s.truncated.index+1, index+1)
 	removed := s.bytes * int64(index-s.truncated.index) / int64(s.last.index-s.truncated.index)
+	s.deleteEntries(b, s.truncated.index+1, index+1, removed)
 	s.truncated = position{index, term}
 	s.putState(b)
 	s.addBytes(-removed)
 	return nil
 }
 
-// pointDeletesMax is up to how many entries are deleted one by one: range deletions in great number slow readers down.
-const pointDeletesMax = 64
+// Up to so many entries and bytes are deleted one by one: range deletions in great number slow readers down, but they let
+// go of whole tables without a look into them.
+const (
+	pointDeletesMax     = 64
+	pointDeleteBytesMax = 1 << 20
+)
 
-// deleteEntries removes [lo, hi) from the engine.
-func (s *Storage) deleteEntries(b *Batch, lo, hi uint64) {
-	if hi > lo+pointDeletesMax {
+// deleteEntries removes [lo, hi) from the engine, some bytes in all.
+func (s *Storage) deleteEntries(b *Batch, lo, hi uint64, bytes int64) {
+	if hi > lo+pointDeletesMax || bytes > pointDeleteBytesMax && hi > lo {
 		b.b.DeleteRange(cfEntry, pairKey(s.region, lo), pairKey(s.region, hi))
 		return
 	}
@@ -302,7 +305,7 @@ func (s *Storage) deleteEntries(b *Batch, lo, hi uint64) {
 // The vote stays. The commit syncs.
 func (s *Storage) Reset(b *Batch, index, term uint64) {
 	b.sync = true
-	s.deleteEntries(b, s.truncated.index+1, s.last.index+1)
+	s.deleteEntries(b, s.truncated.index+1, s.last.index+1, s.bytes)
 	s.addBytes(-s.bytes)
 	s.cache = nil
 	s.truncated, s.last = position{index, term}, position{index, term}
@@ -317,7 +320,7 @@ func (s *Storage) RaiseCommit(index uint64) { s.hard.Commit = max(s.hard.Commit,
 // Destroy removes everything of the region but its mark. The Storage must not be used afterwards.
 func (s *Storage) Destroy(b *Batch) {
 	b.sync = true
-	s.deleteEntries(b, s.truncated.index+1, s.last.index+1)
+	s.deleteEntries(b, s.truncated.index+1, s.last.index+1, s.bytes)
 	b.b.Delete(cfState, regionKey(s.region))
 	s.addBytes(-s.bytes)
 	s.cache = nil

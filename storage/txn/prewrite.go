@@ -185,7 +185,7 @@ func (p *prewrite) write(c *command) {
 			onePC, async = false, false
 		}
 	}
-	p.reserve(c)
+	p.reserve(c, onePC)
 	for i := range p.keys {
 		k := &p.keys[i]
 		switch {
@@ -204,10 +204,17 @@ func (p *prewrite) write(c *command) {
 	}
 }
 
-func (p *prewrite) reserve(c *command) {
+// reserve makes room for the records: a lock names the primary, a write record is small and has a key of its own. So has a
+// long value.
+func (p *prewrite) reserve(c *command, onePC bool) {
+	const record = 32
+	each := record
+	if !onePC {
+		each += record + len(p.req.PrimaryLock)
+	}
 	size := 0
 	for i := range p.keys {
-		size += 2*len(p.keys[i].encoded) + len(p.keys[i].Value) + len(p.req.PrimaryLock) + 64
+		size += each + len(p.keys[i].encoded) + len(p.keys[i].Value)
 	}
 	c.reserve(len(p.keys), size)
 }
