@@ -402,8 +402,8 @@ func (a *alteration) renameColumn(from, to string) error {
 	if col == nil {
 		return errCode(mysql.ErrBadField, from, a.t.Name)
 	}
-	if err := checkName(to); err != nil {
-		return errCode(mysql.ErrWrongColumnName, to)
+	if err := checkNameOr(to, mysql.ErrWrongColumnName); err != nil {
+		return err
 	}
 	if other := a.t.Column(to); other != nil && other != col {
 		return errCode(mysql.ErrDupFieldName, to)

@@ -68,9 +68,12 @@ func refuseTable(stmt *ast.CreateTableStmt) error {
 	return nil
 }
 
-func checkName(name string) error {
+func checkName(name string) error { return checkNameOr(name, mysql.ErrWrongTableName) }
+
+// checkNameOr checks a name; wrong is the code for one that is empty or ends with a space.
+func checkNameOr(name string, wrong uint16) error {
 	if name == "" || strings.HasSuffix(name, " ") {
-		return errCode(mysql.ErrWrongTableName, name)
+		return errCode(wrong, name)
 	}
 	if len([]rune(name)) > maxNameLength {
 		return errCode(mysql.ErrTooLongIdent, name)
@@ -131,8 +134,8 @@ func (b *tableBuilder) addColumn(def *ast.ColumnDef, at int) error {
 // column makes a column from its definition.
 func (b *tableBuilder) column(def *ast.ColumnDef) (*Column, error) {
 	name := def.Name.Name.O
-	if err := checkName(name); err != nil {
-		return nil, errCode(mysql.ErrWrongColumnName, name)
+	if err := checkNameOr(name, mysql.ErrWrongColumnName); err != nil {
+		return nil, err
 	}
 	ft := def.Tp.Clone()
 	for _, o := range def.Options {

@@ -14,8 +14,8 @@ import (
 
 // CreateDatabase runs CREATE DATABASE.
 func (c *Catalog) CreateDatabase(ctx context.Context, stmt *ast.CreateDatabaseStmt) ([]Warning, error) {
-	if err := checkName(stmt.Name.O); err != nil {
-		return nil, errCode(mysql.ErrWrongDBName, stmt.Name.O)
+	if err := checkNameOr(stmt.Name.O, mysql.ErrWrongDBName); err != nil {
+		return nil, err
 	}
 	cs, collate, err := databaseCharset(stmt.Options, defaultCharset, defaultCollate)
 	if err != nil {

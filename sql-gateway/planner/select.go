@@ -2,6 +2,7 @@ package planner
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"github.com/pingcap/tidb/pkg/parser/ast"
 	"github.com/pingcap/tidb/pkg/parser/mysql"
@@ -136,6 +137,9 @@ func (q *selectBuilder) expand() error {
 			}
 			continue
 		}
+		if utf8.RuneCountInString(f.AsName.O) > maxAliasLength {
+			return errCode(mysql.ErrTooLongIdent, f.AsName.O)
+		}
 		it := &selectItem{node: f.Expr, label: fieldLabel(f)}
 		it.alias = strings.ToLower(it.label)
 		q.list.items = append(q.list.items, it)
@@ -147,8 +151,11 @@ func (q *selectBuilder) expand() error {
 	return nil
 }
 
-// maxResultColumns is MySQL's limit of a result's columns.
-const maxResultColumns = 4096
+// MySQL's limits of a result's columns and of their aliases, in characters.
+const (
+	maxResultColumns = 4096
+	maxAliasLength   = 256
+)
 
 // fieldLabel is the name of an unaliased item: a column's own, else the text as it was written.
 func fieldLabel(f *ast.SelectField) string {

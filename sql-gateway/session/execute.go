@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,8 +34,16 @@ func (s *Session) execute(ctx context.Context, stmt ast.StmtNode, text string, a
 
 // keepsWarnings: these statements ask about those before them.
 func keepsWarnings(stmt ast.StmtNode) bool {
-	show, ok := stmt.(*ast.ShowStmt)
-	return ok && (show.Tp == ast.ShowWarnings || show.Tp == ast.ShowErrors)
+	switch stmt := stmt.(type) {
+	case *ast.ShowStmt:
+		return stmt.Tp == ast.ShowWarnings || stmt.Tp == ast.ShowErrors
+	case *ast.SelectStmt:
+		return stmt.From == nil && stmt.Fields != nil && !slices.ContainsFunc(stmt.Fields.Fields, func(f *ast.SelectField) bool {
+			v, ok := f.Expr.(*ast.VariableExpr)
+			return !ok || !v.IsSystem || v.Name != "warning_count" && v.Name != "error_count"
+		})
+	}
+	return false
 }
 
 // finishRead runs any statement that is not a data change: those answer themselves.
