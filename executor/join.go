@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -28,6 +29,8 @@ import (
 //
 // "x IN (subquery)" is NULL, not false, where nothing is equal but something is unknown. Two ways lead there: a null-aware
 // join, whose one key is NULL on one side; and equality conditions from an IN that evaluate to NULL for a candidate.
+//
+// A build side that does not fit in memory sends both sides to files, see joinSplit.
 type hashJoin struct {
 	kind      joinKind
 	left      Operator
@@ -40,6 +43,7 @@ type hashJoin struct {
 	probe *probeSide
 	cond  *pairConditions
 
+	split *joinSplit // what is in files; nil: none can be
 	built bool
 	// state of the left side's rows for the kinds that put out left rows: of the probe side's batch, or of the whole build
 	// side; for outer joins that of the rows of the side that is put out whole.
@@ -87,20 +91,31 @@ func joinKindOf(tp tipb.JoinType) (joinKind, error) {
 }
 
 func newJoin(e *tipb.Executor, inputs []Operator, env *Env) (Operator, error) {
-	kind, err := joinKindOf(e.Join.JoinType)
+	return newHashJoin(e.Join, inputs, env)
+}
+
+func newHashJoin(d *tipb.Join, inputs []Operator, env *Env) (*hashJoin, error) {
+	kind, err := joinKindOf(d.JoinType)
 	if err != nil {
 		return nil, err
 	}
-	j := &hashJoin{kind: kind, left: inputs[0], right: inputs[1], buildLeft: e.Join.InnerIdx == 0,
-		nullAware: e.Join.GetIsNullAwareSemiJoin() && (kind.anti || kind.mark), account: newAccount(env)}
-	if len(e.Join.LeftJoinKeys) != len(e.Join.RightJoinKeys) {
-		return nil, fmt.Errorf("executor: join of %d keys with %d", len(e.Join.LeftJoinKeys), len(e.Join.RightJoinKeys))
+	j := &hashJoin{kind: kind, left: inputs[0], right: inputs[1], buildLeft: d.InnerIdx == 0,
+		nullAware: d.GetIsNullAwareSemiJoin() && (kind.anti || kind.mark), account: newAccount(env)}
+	if len(d.LeftJoinKeys) != len(d.RightJoinKeys) {
+		return nil, fmt.Errorf("executor: join of %d keys with %d", len(d.LeftJoinKeys), len(d.RightJoinKeys))
 	}
-	if j.nullAware && (j.buildLeft || len(e.Join.LeftJoinKeys) != 1) {
+	if j.nullAware && (j.buildLeft || len(d.LeftJoinKeys) != 1) {
 		return nil, &UnsupportedError{What: "null-aware join with the left side as build side or not one key"}
 	}
 	j.fields = j.outputFields()
-	return j, j.compile(e.Join, env)
+	if err := j.compile(d, env); err != nil {
+		return nil, err
+	}
+	if j.dir != nil && j.build.grouper != nil && !(j.nullAware && j.cond != nil) && len(j.left.Fields()) > 0 && len(j.right.Fields()) > 0 {
+		j.split = &joinSplit{desc: d, env: env, join: j, keyTypes: j.build.keyTypes}
+		j.build.split = j.split
+	}
+	return j, nil
 }
 
 func (j *hashJoin) outputFields() []*tipb.FieldType {
@@ -158,7 +173,7 @@ func (j *hashJoin) Fields() []*tipb.FieldType { return j.fields }
 
 func (j *hashJoin) Close() error {
 	j.account.close()
-	return closeAll([]Operator{j.left, j.right})
+	return errors.Join(closeAll([]Operator{j.left, j.right}), j.split.close())
 }
 
 func (j *hashJoin) Next(ctx context.Context) (Batch, error) {
@@ -166,6 +181,9 @@ func (j *hashJoin) Next(ctx context.Context) (Batch, error) {
 		if err := j.prepare(ctx); err != nil {
 			return Batch{}, err
 		}
+	}
+	if j.split.active() {
+		return j.split.nextBatch(ctx)
 	}
 	for !j.done {
 		if err := ctx.Err(); err != nil { // candidates without a pair can go on for long
@@ -194,6 +212,9 @@ func (j *hashJoin) prepare(ctx context.Context) error {
 		return err
 	}
 	j.built = true
+	if j.split.active() {
+		return j.split.splitProbe(ctx)
+	}
 	if j.buildKept() {
 		j.state = make([]rowState, j.build.rows.rows)
 	}

@@ -25,10 +25,15 @@ type buildSide struct {
 	nulls   []int32 // rows that would be in order but for a NULL key
 	refused []bool  // rows that the conditions refused; nil: none
 	account *account
+
+	keyTypes []*tipb.FieldType
+	split    *joinSplit // where rows go that do not fit; nil: nowhere
+	// of a part of the build side: what other parts have, for null-aware joins.
+	elsewhere struct{ rows, nulls bool }
 }
 
 func newBuildSide(s *joinSide, keyTypes []*tipb.FieldType, to *account) (*buildSide, error) {
-	b := &buildSide{joinSide: s, account: to, rows: newCollector(s.in.Fields(), s.keys, s.refs)}
+	b := &buildSide{joinSide: s, account: to, keyTypes: keyTypes, rows: newCollector(s.in.Fields(), s.keys, s.refs)}
 	if len(keyTypes) == 0 {
 		return b, nil
 	}
@@ -51,6 +56,9 @@ func (b *buildSide) load(ctx context.Context) error {
 			return err
 		}
 	}
+	if b.split.active() {
+		return b.split.finishBuild()
+	}
 	b.cols = b.rows.columns()
 	keys, err := b.converted(b.rows.values())
 	if err != nil {
@@ -61,7 +69,10 @@ func (b *buildSide) load(ctx context.Context) error {
 	if b.grouper != nil {
 		size += b.grouper.Bytes()
 	}
-	return b.account.set(size)
+	if err := b.account.set(size); err == nil || !b.split.possible() {
+		return err
+	}
+	return b.split.finishBuild()
 }
 
 func (b *buildSide) add(batch Batch) error {
@@ -82,10 +93,28 @@ func (b *buildSide) add(batch Batch) error {
 	if err := b.rows.eval(batch); err != nil {
 		return err
 	}
+	if b.split.possible() && !b.rows.fits(batch) {
+		if err := b.split.splitBuild(); err != nil {
+			return err
+		}
+	}
 	if err := b.rows.add(batch, batch.Sel); err != nil {
 		return err
 	}
-	return b.account.set(b.rows.bytes())
+	return b.charge()
+}
+
+// charge accounts for the rows, and for their table where that can be helped.
+func (b *buildSide) charge() error {
+	if !b.split.possible() {
+		return b.account.set(b.rows.bytes())
+	}
+	const perRow = 32
+	tight, err := b.account.resize(b.rows.bytes() + int64(perRow*b.rows.rows) + b.split.parts.bytes())
+	if !tight {
+		return err
+	}
+	return b.split.splitBuild()
 }
 
 // refuse marks the selected rows of batch that are not in passed; both ascend. They come next in the collector.
@@ -168,5 +197,5 @@ func (b *buildSide) matches(g int32) []int32 {
 
 // unknownWith reports whether a probe key that equals no key compares as unknown with some: a NULL with any, any with NULL.
 func (b *buildSide) unknownWith(probeIsNull bool) bool {
-	return len(b.nulls) > 0 || (probeIsNull && len(b.order) > 0)
+	return len(b.nulls) > 0 || b.elsewhere.nulls || (probeIsNull && (len(b.order) > 0 || b.elsewhere.rows))
 }

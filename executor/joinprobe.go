@@ -53,16 +53,23 @@ func (p *probeSide) lookUp(build *buildSide) error {
 		}
 		return nil
 	}
+	if err := p.evalKeys(b); err != nil {
+		return err
+	}
+	p.groups = build.grouper.Find(p.values, b.Len(), p.groups)
+	return nil
+}
+
+// evalKeys fills values with the keys of the selected rows, dense and in their common types.
+func (p *probeSide) evalKeys(b Batch) (err error) {
 	p.values = append(p.values[:0], make([]arrow.Array, len(p.keys))...)
 	if err := evalAll(p.keys, b, p.values); err != nil {
 		return err
 	}
-	var err error
 	if p.values, err = p.converted(p.values); err != nil {
 		return err
 	}
 	p.dense.compact(p.values, b.Sel)
-	p.groups = build.grouper.Find(p.values, b.Len(), p.groups)
 	return nil
 }
 

@@ -187,3 +187,71 @@ func TestAggregationFullDisk(t *testing.T) {
 	root := aggOf(leaf(0), exprs(col(0, bigint)), fn(tipb.ExprType_Sum, decimalType(40, 2), col(2, spillFields[2])))
 	testFullDisk(t, 200_000, root, randomTable(1, 8_000, 1_000_000))
 }
+
+// drawJoin draws a join of two tables of spillFields on one or two keys, of any type and with any conditions.
+func drawJoin(t *rapid.T) *tipb.Executor {
+	j := &tipb.Join{Children: []*tipb.Executor{leaf(0), leaf(1)}, InnerIdx: rapid.Int64Range(0, 1).Draw(t, "inner")}
+	j.JoinType = rapid.SampledFrom([]tipb.JoinType{tipb.JoinType_TypeInnerJoin, tipb.JoinType_TypeLeftOuterJoin,
+		tipb.JoinType_TypeRightOuterJoin, tipb.JoinType_TypeSemiJoin, tipb.JoinType_TypeAntiSemiJoin,
+		tipb.JoinType_TypeLeftOuterSemiJoin, tipb.JoinType_TypeAntiLeftOuterSemiJoin}).Draw(t, "type")
+	for _, c := range rapid.SliceOfNDistinct(rapid.IntRange(0, 3), 1, 2, rapid.ID).Draw(t, "keys") {
+		j.LeftJoinKeys = append(j.LeftJoinKeys, col(c, spillFields[c]))
+		j.RightJoinKeys = append(j.RightJoinKeys, col(c, spillFields[c]))
+	}
+	above := exprs(call(tipb.ScalarFuncSig_GTInt, col(4, bigint), intConst(50)))
+	if rapid.Bool().Draw(t, "left condition") {
+		j.LeftConditions = above
+	}
+	if rapid.Bool().Draw(t, "right condition") {
+		j.RightConditions = above
+	}
+	quantified := j.JoinType != tipb.JoinType_TypeSemiJoin && j.JoinType > tipb.JoinType_TypeRightOuterJoin
+	if len(j.LeftJoinKeys) == 1 && quantified && rapid.Bool().Draw(t, "null-aware") {
+		aware := true
+		j.IsNullAwareSemiJoin, j.InnerIdx = &aware, 1
+		if rapid.Bool().Draw(t, "not NULL") { // on the right side: NULLs of it hide all else
+			j.RightConditions = exprs(call(tipb.ScalarFuncSig_GTInt, col(0, bigint), intConst(0)))
+		}
+		return &tipb.Executor{Tp: tipb.ExecType_TypeJoin, Join: j}
+	}
+	n := len(spillFields)
+	if rapid.Bool().Draw(t, "other condition") {
+		j.OtherConditions = exprs(call(tipb.ScalarFuncSig_LTInt, col(0, bigint), col(n, bigint)))
+	}
+	if rapid.Bool().Draw(t, "equal from IN") {
+		j.OtherEqConditionsFromIn = exprs(call(tipb.ScalarFuncSig_EQInt, col(0, bigint), col(n, bigint)))
+	}
+	return &tipb.Executor{Tp: tipb.ExecType_TypeJoin, Join: j}
+}
+
+func TestJoinSpills(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		seed := rapid.Uint64().Draw(t, "seed")
+		keys := rapid.SampledFrom([]int{1_000, 100_000}).Draw(t, "distinct")
+		sameSpilled(t, rapid.Int64Range(100_000, 160_000).Draw(t, "limit"), false, drawJoin(t),
+			randomTable(seed, 2_000, keys), randomTable(seed+1, 2_000, keys))
+	})
+}
+
+func TestJoinFullDisk(t *testing.T) {
+	j := &tipb.Join{Children: []*tipb.Executor{leaf(0), leaf(1)}, InnerIdx: 1, LeftJoinKeys: exprs(col(0, bigint)),
+		RightJoinKeys: exprs(col(0, bigint))}
+	testFullDisk(t, 200_000, &tipb.Executor{Tp: tipb.ExecType_TypeJoin, Join: j}, randomTable(1, 4_000, 10_000), randomTable(2, 4_000, 10_000))
+}
+
+// A join whose reader stops early leaves no file.
+func TestSpillClosedEarly(t *testing.T) {
+	for _, root := range []*tipb.Executor{
+		sortOf(leaf(0), by(false, col(3, double))),
+		aggOf(leaf(0), exprs(col(4, bigint)), fn(tipb.ExprType_Count, bigint, intConst(1))),
+		joinOf(tipb.JoinType_TypeInnerJoin, exprs(col(4, bigint)), exprs(col(4, bigint))),
+	} {
+		fs := &spill.MemFS{}
+		in := randomTable(1, 4_000, 1000)
+		got, err := rowsUnder(t, spilling(fs, 150_000), limitOf(root, 3), in, in)
+		require.NoError(t, err)
+		require.Len(t, got, 3)
+		require.NotZero(t, fs.Written())
+		require.Zero(t, fs.Len())
+	}
+}
