@@ -223,7 +223,7 @@ func (g *joinGroup) share(l, r *joinSet, conds []*Expr) float64 {
 		}
 		d := g.domainOf(c.args[0].col)
 		if d == 0 {
-			d = math.Max(1, math.Pow(math.Max(l.rows, r.rows), 0.75))
+			d = unknownNDV(math.Max(l.rows, r.rows))
 		}
 		if !first {
 			d = math.Sqrt(d)

@@ -315,8 +315,13 @@ func sideNDV(e *estimate, x *Expr) float64 {
 			return n
 		}
 	}
-	return math.Max(math.Min(e.rows, math.Pow(e.rows, 0.75)), 1)
+	return unknownNDV(e.rows)
 }
+
+// unknownNDV stands in for the distinct values of a join key of which nothing is known but that it is not unique. It is low
+// on purpose: a join of two such columns that is put first and multiplies rows costs more than one that is put last and
+// would have kept few.
+func unknownNDV(rows float64) float64 { return math.Max(math.Sqrt(rows), 1) }
 
 // uniqueRows is the unfiltered size of a table under n of which the equalities cover a unique key; 0 if there is none.
 func (b *builder) uniqueRows(n logical, eqs []*Expr) float64 {

@@ -86,3 +86,30 @@ func TestTPCHAnswers(t *testing.T) {
 		})
 	}
 }
+
+// Whether row counts are known or nothing is, no plan joins customers and suppliers by their nation alone: that would give
+// millions of rows.
+func TestNoJoinOfRepeatedKeys(t *testing.T) {
+	var q5 string
+	for _, q := range tpch.Queries() {
+		if q.Name == "q05" {
+			q5 = q.Text
+		}
+	}
+	known := newTPCH(t)
+	unknown := newWorld(t)
+	for _, ddl := range tpchTables {
+		unknown.ddl(ddl)
+	}
+	for _, w := range []*world{known, unknown} {
+		q, err := w.plan(q5)
+		require.NoError(t, err)
+		text := explainText(q)
+		require.NotContains(t, text, "equal:[eq(customer.c_nationkey, supplier.s_nationkey)]")
+		require.NotContains(t, text, "equal:[eq(supplier.s_nationkey, customer.c_nationkey)]")
+	}
+	known.rows = map[string]float64{"customer": 150000, "supplier": 10000, "orders": 1500000}
+	q, err := known.plan("SELECT COUNT(*) FROM customer, supplier, orders WHERE c_nationkey = s_nationkey AND o_custkey = c_custkey AND o_orderkey = s_suppkey")
+	require.NoError(t, err)
+	require.NotContains(t, explainText(q), "equal:[eq(customer.c_nationkey, supplier.s_nationkey)]")
+}
