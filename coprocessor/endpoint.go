@@ -15,6 +15,7 @@ import (
 	"log/slog"
 
 	"github.com/scree-db/scree/executor"
+	"github.com/scree-db/scree/executor/spill"
 	"github.com/scree-db/scree/storage"
 	"github.com/scree-db/scree/storage/mvcc"
 	"github.com/scree-db/scree/storage/txn"
@@ -26,6 +27,8 @@ type Options struct {
 	Concurrency int
 	// MemoryMax bounds what one request's operators hold, in bytes; default 1 GiB.
 	MemoryMax int64
+	// Spill is where requests put rows that exceed their share of MemoryMax; nil: they fail then.
+	Spill *spill.Dir
 	// ResponseMax bounds an encoded response, in bytes; default 512 MiB.
 	ResponseMax int
 	// Now is the clock of execution summaries; default time.Now.

@@ -42,8 +42,6 @@ type Env struct {
 	Stats *Stats
 	// Spill is where sorts, aggregations and joins put rows once half of Memory is used; nil: they fail at its limit.
 	Spill *spill.Dir
-	// SpillDir names a directory without a file system: it has no effect.
-	SpillDir string
 }
 
 // UnsupportedError names a part of a plan that no operator runs.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"path/filepath"
 	"strconv"
 
 	"github.com/scree-db/scree/server/node"
@@ -35,7 +34,7 @@ func startGateway(cluster *node.Cluster, c config, log *slog.Logger) (*gateway, 
 	var err error
 	g.sql, err = session.NewServer(session.Config{
 		Addr: c.addr(mysqlPort), Client: g.client, Version: "v" + version, Logger: log,
-		DataDir: cluster.Dir(), SpillDir: filepath.Join(cluster.Dir(), "spill"),
+		DataDir: cluster.Dir(), Spill: cluster.Spill(),
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("SQL gateway: %w", err), g.client.Close())

@@ -46,7 +46,10 @@ func NewDir(fs FS, path string, limit int64) *Dir { return &Dir{fs: fs, path: pa
 // Used is the size of all files together in bytes.
 func (d *Dir) Used() int64 { return d.used.Load() }
 
-func (d *Dir) nextName() string { return strconv.FormatUint(d.names.Add(1), 36) + ".run" }
+// Suffix ends the name of every file.
+const Suffix = ".run"
+
+func (d *Dir) nextName() string { return strconv.FormatUint(d.names.Add(1), 36) + Suffix }
 
 // grow counts n bytes more.
 func (d *Dir) grow(n int64) error {

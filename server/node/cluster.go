@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/scree-db/scree/coprocessor"
+	"github.com/scree-db/scree/executor/spill"
 	"github.com/scree-db/scree/raftstore"
 	"github.com/scree-db/scree/server/pd"
 	"github.com/scree-db/scree/server/pdclient"
@@ -57,6 +58,7 @@ type Cluster struct {
 	client *pdclient.Client
 	stores []*Store
 	dialer *Dialer
+	spill  *spill.Dir
 	log    *slog.Logger
 }
 
@@ -71,6 +73,10 @@ func StartCluster(ctx context.Context, o ClusterOptions) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{dir: o.Dir, lock: lock, log: o.Logger}
+	if c.spill, err = openSpill(filepath.Join(o.Dir, "spill")); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	o.Coprocessor.Spill = c.spill
 	for _, step := range []func(context.Context, ClusterOptions) error{c.startPD, c.connect, c.startStores} {
 		if err := step(ctx, o); err != nil {
 			return nil, errors.Join(err, c.Close())
@@ -219,6 +225,9 @@ func (c *Cluster) Close() error {
 
 // Dir is the data directory, as an absolute path.
 func (c *Cluster) Dir() string { return c.dir }
+
+// Spill is where the stores' requests, and a gateway's statements, put rows that exceed their memory. It lives in Dir.
+func (c *Cluster) Spill() *spill.Dir { return c.spill }
 
 // PDAddr is where TiKV clients connect.
 func (c *Cluster) PDAddr() string { return c.pd.Addr() }

@@ -50,8 +50,8 @@ func (s *Session) newRun(ctx context.Context, stmt ast.StmtNode, text string, ar
 			Now:                   func() time.Time { return r.now },
 			Random:                rand.Uint64,
 		},
-		Memory:   s.memory(),
-		SpillDir: s.srv.cfg.SpillDir,
+		Memory: s.memory(),
+		Spill:  s.srv.cfg.Spill,
 	}
 	return r
 }

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/scree-db/scree/executor/spill"
 	"github.com/scree-db/scree/sql-gateway/catalog"
 	"github.com/scree-db/scree/sql-gateway/dml"
 	"github.com/scree-db/scree/sql-gateway/infoschema"
@@ -32,8 +33,8 @@ type Config struct {
 	Logger  *slog.Logger
 	// DataDir is shown as @@datadir.
 	DataDir string
-	// SpillDir is where large sorts and joins may put files; "" forbids them.
-	SpillDir string
+	// Spill is where statements put rows that exceed their share of memory; nil: they fail then.
+	Spill *spill.Dir
 	// RootPassword guards the user root; empty is no password.
 	RootPassword string
 	// ConnectionsMax bounds the connections at one time; 0 is no bound.
