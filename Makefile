@@ -9,7 +9,7 @@ FUZZTIME ?= 20s
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build release run dev fmt lint test race check bench fuzz audit clean tools slt tpch
+.PHONY: help build release run dev fmt lint test race check bench fuzz audit clean tools clients ycsb slt tpch
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,14 @@ fuzz: ## each fuzz target for FUZZTIME
 
 tools: ## build bin/go-tpc, the load generator of tests and benchmarks
 	cd tools && $(GO) build -o ../bin/go-tpc github.com/pingcap/go-tpc/cmd/go-tpc
+
+clients: build ## tests of TiKV's own Go client of two years against bin/scree
+	cd tests/client-2024 && SCREE_BIN=$(CURDIR)/bin/scree $(GO) test -count 1 ./...
+	cd tests/client-2023 && SCREE_BIN=$(CURDIR)/bin/scree $(GO) test -count 1 ./...
+
+ycsb: build ## YCSB workloads A to F, raw and transactional, by go-ycsb's TiKV driver
+	cd tools/ycsb && $(GO) build -o ../../bin/go-ycsb github.com/pingcap/go-ycsb/cmd/go-ycsb
+	tools/ycsb/run.sh
 
 audit: ## known vulnerabilities, and the licences of what is linked in
 	cd tools && $(GO) build -o ../bin/govulncheck golang.org/x/vuln/cmd/govulncheck
