@@ -37,7 +37,7 @@ const (
 	blockBytes     = 32 << 10 // large blocks: scans matter more here than cold point reads
 	indexBytes     = 256 << 10
 	filterBitsKey  = 10
-	fileBytesL0    = 8 << 20
+	fileBytes      = 16 << 20 // on the level below L0; doubling from level to level
 	levelBaseBytes = 128 << 20
 	compactionsMax = 2
 )
@@ -67,12 +67,17 @@ func (o Options) pebbleOptions() *pebble.Options {
 		LBaseMaxBytes:               levelBaseBytes,
 		L0CompactionThreshold:       2,
 		L0StopWritesThreshold:       1000,
-		FlushSplitBytes:             2 * fileBytesL0,
+		FlushSplitBytes:             2 * o.MemTableBytes,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, compactionsMax },
 		BlockPropertyCollectors:     []func() pebble.BlockPropertyCollector{newCommitTSCollector},
 		Logger:                      pebbleLogger{o.Logger},
 	}
-	po.TargetFileSizes[0] = fileBytesL0
+	// A flush makes one table of each family: a single table that overlaps with nothing moves down as it is, several are
+	// rewritten.
+	po.TargetFileSizes[0] = o.MemTableBytes
+	for i := 1; i < len(po.TargetFileSizes); i++ {
+		po.TargetFileSizes[i] = fileBytes << (i - 1)
+	}
 	po.Experimental.SpanPolicyFunc = splitAtFamilies
 	po.Experimental.EnableColumnarBlocks = func() bool { return true }
 	// An ingested table joins the queue of memtables only by way of the write-ahead log.
