@@ -1,4 +1,4 @@
-// Package coprocessor runs what clients push down to the data: DAG requests of tipb executors, and checksums. It brings
+// Package coprocessor runs what clients push down to the data: DAG requests of tipb executors, statistics, and checksums. It brings
 // the executors, which know nothing of storage, together with a region's snapshot, which knows nothing of rows.
 //
 // An Endpoint has two entrances for the same work. Handle answers a request with one message in the encodings of TiKV's

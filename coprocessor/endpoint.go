@@ -120,7 +120,7 @@ func (e *Endpoint) run(ctx context.Context, req *coprocessor.Request, sink func(
 	case tpChecksum:
 		resp, err = e.checksum(ctx, req)
 	case tpAnalyze:
-		err = errors.New("ANALYZE requests are not supported")
+		resp, err = e.analyze(ctx, req)
 	default:
 		err = fmt.Errorf("unsupported request type %d", req.GetTp())
 	}

@@ -359,7 +359,7 @@ func TestErrors(t *testing.T) {
 		change(req)
 		return tb.cop.Handle(context.Background(), req).OtherError
 	}
-	require.Contains(t, other(func(r *copb.Request) { r.Tp = 104 }), "ANALYZE")
+	require.Contains(t, other(func(r *copb.Request) { r.Tp = 104 }), "analyze request")
 	require.Contains(t, other(func(r *copb.Request) { r.Tp = 1 }), "unsupported request type")
 	require.Contains(t, other(func(r *copb.Request) { r.Data = []byte{0xff} }), "decode")
 	require.Contains(t, other(func(r *copb.Request) { r.Data = nil }), "0 executors")

@@ -28,6 +28,7 @@ type messageType struct{ fields map[uint64]*messageType }
 
 var (
 	dagType      = messageTypeOf(reflect.TypeFor[tipb.DAGRequest](), map[reflect.Type]*messageType{})
+	analyzeType  = messageTypeOf(reflect.TypeFor[tipb.AnalyzeReq](), map[reflect.Type]*messageType{})
 	checksumType = messageTypeOf(reflect.TypeFor[tipb.ChecksumRequest](), map[reflect.Type]*messageType{})
 )
 
