@@ -76,7 +76,7 @@ var constructors = map[tipb.ExecType]func(e *tipb.Executor, inputs []Operator, e
 	tipb.ExecType_TypeSelection:   newSelection,
 	tipb.ExecType_TypeProjection:  newProjection,
 	tipb.ExecType_TypeAggregation: newAggregation,
-	tipb.ExecType_TypeStreamAgg:   newAggregation,
+	tipb.ExecType_TypeStreamAgg:   newStreamAggregation,
 	tipb.ExecType_TypeTopN:        newTopN,
 	tipb.ExecType_TypeSort:        newSort,
 	tipb.ExecType_TypeLimit:       newLimit,
