@@ -28,6 +28,8 @@ func newSQLCommand() *cobra.Command {
 	f.StringVarP(&o.Password, "password", "p", "", "password")
 	f.StringVarP(&o.DB, "database", "D", "", "database to use")
 	f.BoolVarP(&o.Batch, "batch", "B", false, "print rows as values with tabs between them")
+	f.BoolVarP(&o.Raw, "raw", "r", false, "with --batch, print values as they are, without escapes")
+	f.BoolVarP(&o.NoNames, "skip-column-names", "N", false, "with --batch, leave out the names of columns")
 	f.BoolVarP(&o.Force, "force", "f", false, "go on after statements that fail")
 	return cmd
 }

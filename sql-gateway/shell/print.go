@@ -24,7 +24,7 @@ func (s *shell) printRows(rows *sql.Rows, vertical bool, start time.Time) error 
 	var p printer
 	switch {
 	case s.Batch:
-		p = &lines{out: out}
+		p = &lines{out: out, raw: s.Raw, noNames: s.NoNames}
 	case vertical:
 		p = &cards{out: out}
 	default:
@@ -206,15 +206,25 @@ func (c *cards) row(cells []string) {
 func (c *cards) end() {}
 
 // lines prints values with tabs between them, for programs.
-type lines struct{ out io.Writer }
+type lines struct {
+	out io.Writer
+	// raw prints values as they are, with tabs and line ends of their own; noNames leaves the columns' names out.
+	raw, noNames bool
+}
 
-func (l *lines) head(names []string) { fmt.Fprintln(l.out, strings.Join(names, "\t")) }
+func (l *lines) head(names []string) {
+	if !l.noNames {
+		fmt.Fprintln(l.out, strings.Join(names, "\t"))
+	}
+}
 
 var lineEscapes = strings.NewReplacer("\\", "\\\\", "\t", "\\t", "\n", "\\n", "\x00", "\\0")
 
 func (l *lines) row(cells []string) {
 	for i := range cells {
-		cells[i] = lineEscapes.Replace(cells[i])
+		if !l.raw {
+			cells[i] = lineEscapes.Replace(cells[i])
+		}
 	}
 	fmt.Fprintln(l.out, strings.Join(cells, "\t"))
 }

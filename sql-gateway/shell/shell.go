@@ -30,6 +30,8 @@ type Options struct {
 	Execute string
 	// Batch prints rows as lines of values with tabs between them.
 	Batch bool
+	// Raw and NoNames change what Batch prints: values as they are instead of with escapes, and no line of names.
+	Raw, NoNames bool
 	// Force goes on after a statement that failed.
 	Force bool
 	In    *os.File

@@ -116,7 +116,9 @@ func TestDAG(t *testing.T) {
 		`INSERT INTO lineitem VALUES (1, 1, 17, 21168.23, 0.04, 'N', '1996-03-13', 'egular courts'), (1, 2, 36, 45983.16, 0.09, 'N', '1996-04-12', NULL),
 			(3, 1, 45, 54058.05, 0.06, 'R', '1994-02-02', NULL), (3, 2, 49, 46796.47, 0.10, 'R', '1998-12-01', 'too late')`)
 	file := filepath.Join(t.TempDir(), "q1.json")
-	require.NoError(t, os.WriteFile(file, []byte(explainDAG(t, p, pricing)), 0o644))
+	document, stderr, code := scree(t, shellArgs(t, p, "-NBr", "-D", "test", "-e", "EXPLAIN FORMAT='dag' "+pricing)...)
+	require.Equal(t, 0, code, stderr)
+	require.NoError(t, os.WriteFile(file, []byte(document), 0o644))
 
 	// One region: the partial result is the whole of it, with AVG as count and sum, and the group last.
 	want := map[string][]string{
@@ -147,29 +149,13 @@ func TestDAG(t *testing.T) {
 		require.Contains(t, table, "(2 rows)")
 	}
 
-	_, stderr, code := scree(t, "dag", "--pd", p.pd, "-f", file, "--format", "xml")
+	_, stderr, code = scree(t, "dag", "--pd", p.pd, "-f", file, "--format", "xml")
 	require.NotZero(t, code)
 	require.Contains(t, stderr, "xml")
 	require.NoError(t, os.WriteFile(file, []byte(`{"dag": {"executors": [{"tp": "TypeNothing"}]}}`), 0o644))
 	_, stderr, code = scree(t, "dag", "--pd", p.pd, "-f", file)
 	require.NotZero(t, code)
 	require.NotEmpty(t, stderr)
-}
-
-// explainDAG is the document that EXPLAIN FORMAT='dag' prints.
-func explainDAG(t *testing.T, p *playground, query string) string {
-	t.Helper()
-	rows, err := p.open(t).Query("EXPLAIN FORMAT='dag' " + query)
-	require.NoError(t, err)
-	defer rows.Close()
-	var text strings.Builder
-	for rows.Next() {
-		var line string
-		require.NoError(t, rows.Scan(&line))
-		text.WriteString(line + "\n")
-	}
-	require.NoError(t, rows.Err())
-	return text.String()
 }
 
 // byGroup files the rows of pricing under their group, which is the last column.
