@@ -391,3 +391,26 @@ func TestGetFlightInfo(t *testing.T) {
 	_, err = s.client.GetFlightInfo(context.Background(), descriptor)
 	require.Equal(t, codes.Internal, status.Code(err))
 }
+
+// A client that goes away ends its stream, and the store serves on.
+func TestClientGoesAway(t *testing.T) {
+	s := serve(t)
+	for i := int64(1); i <= 40; i++ {
+		s.put(i, true, cell{intType, datum.NewInt64(i)})
+	}
+	ticket, err := request(t, []*tipb.FieldType{intType}).Marshal()
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	stream, err := s.client.DoGet(ctx, &flight.Ticket{Ticket: ticket})
+	require.NoError(t, err)
+	cancel()
+	for err == nil {
+		_, err = stream.Recv()
+	}
+	if err != io.EOF { // all of it may have been on its way
+		require.Equal(t, codes.Canceled, status.Code(err))
+	}
+	_, records, _, err := s.get(request(t, []*tipb.FieldType{intType}))
+	require.NoError(t, err)
+	require.Len(t, records, 2)
+}

@@ -55,6 +55,9 @@ func New(d Deps) *Service {
 // WarningCount is the trailer with the number of warnings that a stream's evaluation met; absent if there were none.
 const WarningCount = "scree-warning-count"
 
+// requestDAG is the type of coprocessor requests that give rows.
+const requestDAG = 103
+
 // DoGet implements flight.FlightServer.
 func (s *Service) DoGet(ticket *flight.Ticket, stream flight.FlightService_DoGetServer) error {
 	req, dag, err := s.decode(ticket.GetTicket())
@@ -98,6 +101,9 @@ func (s *Service) decode(data []byte) (*copb.Request, *tipb.DAGRequest, error) {
 	}
 	if v := req.GetContext().GetApiVersion(); v != kvrpcpb.APIVersion_V1 {
 		return nil, nil, status.Errorf(codes.InvalidArgument, "api version %s is not supported, this store speaks V1", v)
+	}
+	if req.Tp != requestDAG || len(req.Tasks) > 0 {
+		return nil, nil, status.Errorf(codes.InvalidArgument, "a stream answers one DAG request (type %d) at a time", requestDAG)
 	}
 	if req.PagingSize != 0 || req.PagingSizeBytes != 0 || req.MaxKeysRead != 0 {
 		return nil, nil, status.Error(codes.InvalidArgument, "a stream has no pages")
