@@ -9,6 +9,7 @@ import (
 	"github.com/pingcap/tipb/go-tipb"
 	"github.com/stretchr/testify/require"
 
+	"github.com/scree-db/scree/codec/column"
 	"github.com/scree-db/scree/codec/value"
 	"github.com/scree-db/scree/executor/agg"
 )
@@ -239,4 +240,39 @@ func TestUnsupportedAggregates(t *testing.T) {
 		_, err := Build(aggOf(leaf(0), nil, f), sourceLeaf(t, sales), testEnv())
 		require.ErrorContains(t, err, "not supported")
 	}
+}
+
+// MIN and MAX of ENUM and SET go by name, of JSON by MySQL's order of JSON values.
+func TestExtremesByName(t *testing.T) {
+	enum := &tipb.FieldType{Tp: column.TypeEnum, Elems: []string{"z", "M", "a"}, Collate: -45}
+	set := &tipb.FieldType{Tp: column.TypeSet, Elems: []string{"z", "M", "a"}, Collate: -45}
+	json := &tipb.FieldType{Tp: column.TypeJSON}
+	fields := types(enum, set, json)
+	cols := make([]*column.Builder, len(fields))
+	for i, ft := range fields {
+		cols[i] = column.NewBuilder(ft, 0)
+	}
+	for i, text := range []string{`"1"`, `20`, `3`} {
+		v, err := value.ParseJSON([]byte(text))
+		require.NoError(t, err)
+		cols[0].AppendUint64(uint64(i + 1))
+		cols[1].AppendUint64(uint64(i + 2)) // M; z,M; a
+		cols[2].AppendBytes(v)
+	}
+	for _, c := range cols {
+		c.AppendNull()
+	}
+	var funcs []*tipb.Expr
+	for _, tp := range []tipb.ExprType{tipb.ExprType_Min, tipb.ExprType_Max} {
+		for i, ft := range fields {
+			funcs = append(funcs, fn(tp, ft, col(i, ft)))
+		}
+	}
+	op, err := Build(aggOf(leaf(0), nil, funcs...), func(*tipb.Executor) (Operator, error) {
+		return NewValues(fields, Batch{Cols: arrays(cols), Rows: 4}), nil
+	}, testEnv())
+	require.NoError(t, err)
+	rows, err := drain(t, op)
+	require.NoError(t, err)
+	require.Equal(t, []string{`a,a,3,z,z,M,"1"`}, rows)
 }

@@ -1,6 +1,7 @@
 package agg
 
 import (
+	"bytes"
 	"cmp"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -10,6 +11,7 @@ import (
 	"github.com/pingcap/tipb/go-tipb"
 
 	"github.com/scree-db/scree/codec/column"
+	"github.com/scree-db/scree/codec/datum"
 	"github.com/scree-db/scree/codec/value"
 )
 
@@ -25,8 +27,13 @@ type extreme[T any] struct {
 
 func newExtreme(f *tipb.Expr, in *tipb.FieldType) (Accumulator, error) {
 	isMax := f.Tp == tipb.ExprType_Max
-	if in.Tp == column.TypeJSON || in.Tp == column.TypeEnum || in.Tp == column.TypeSet {
-		return nil, unsupported(f, "of JSON, ENUM or SET")
+	switch in.Tp {
+	case column.TypeJSON:
+		return &extremeBytes{in: in, out: f.FieldType, better: wants(isMax, compareJSON)}, nil
+	case column.TypeEnum, column.TypeSet:
+		compare, err := compareNames(in)
+		return &extreme[uint64]{in: in, out: f.FieldType, values: uint64s, better: wants(isMax, compare),
+			build: (*column.Builder).AppendUint64}, err
 	}
 	switch column.KindOf(in) {
 	case column.Int64, column.Decimal64:
@@ -50,6 +57,32 @@ func newExtreme(f *tipb.Expr, in *tipb.FieldType) (Accumulator, error) {
 		}
 		return &extremeBytes{in: in, out: f.FieldType, better: wants(isMax, coll.Compare)}, nil
 	}
+}
+
+// compareJSON orders damaged values by their bytes.
+func compareJSON(a, b []byte) int {
+	c, err := value.CompareJSON(a, b)
+	if err != nil {
+		return bytes.Compare(a, b)
+	}
+	return c
+}
+
+// compareNames orders values of ENUM and SET by their names, not their numbers.
+func compareNames(ft *tipb.FieldType) (func(a, b uint64) int, error) {
+	coll, err := value.CollatorByID(ft.Collate)
+	if err != nil {
+		return nil, err
+	}
+	var bufA, bufB []byte
+	return func(a, b uint64) int {
+		if a == b {
+			return 0
+		}
+		bufA = datum.NewUint64(a).AppendText(bufA[:0], ft)
+		bufB = datum.NewUint64(b).AppendText(bufB[:0], ft)
+		return coll.Compare(bufA, bufB)
+	}, nil
 }
 
 func int64s(a arrow.Array) []int64     { return a.(*array.Int64).Int64Values() }
