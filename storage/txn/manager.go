@@ -50,15 +50,11 @@ func NewManager(store storage.Store, c *Concurrency, o ManagerOptions) *Manager 
 	return &Manager{store: store, conc: c, latches: newLatches(), waits: newLockWaits(), opts: o}
 }
 
-// RegionOf returns the region a request is meant for.
+// RegionOf returns the region a request is meant for. Requests that any replica may serve are for the leader all the same,
+// and clients go on to it when a follower refuses: only the leader's max_ts and in-memory locks keep transactions from
+// committing below a read, see Concurrency, and a follower's read is in neither.
 func RegionOf(ctx *kvrpcpb.Context) storage.Region {
-	return storage.Region{
-		ID:          ctx.GetRegionId(),
-		Epoch:       ctx.GetRegionEpoch(),
-		Peer:        ctx.GetPeer(),
-		Term:        ctx.GetTerm(),
-		ReplicaRead: ctx.GetReplicaRead(),
-	}
+	return storage.Region{ID: ctx.GetRegionId(), Epoch: ctx.GetRegionEpoch(), Peer: ctx.GetPeer(), Term: ctx.GetTerm()}
 }
 
 // command is the run of one writing request: what it sees, and the changes it asks for.
@@ -96,7 +92,6 @@ func (m *Manager) write(ctx context.Context, pb *kvrpcpb.Context, keys [][]byte,
 // begin takes the snapshot of a command.
 func (m *Manager) begin(ctx context.Context, pb *kvrpcpb.Context, keys [][]byte) (*command, error) {
 	c := &command{m: m, at: RegionOf(pb)}
-	c.at.ReplicaRead = false
 	var err error
 	if c.snap, err = m.store.Snapshot(ctx, c.at); err != nil {
 		return c, err

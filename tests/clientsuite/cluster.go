@@ -68,6 +68,33 @@ func (s *suite) replicaReads(t *testing.T) {
 	require.Equal(t, "1", string(v))
 }
 
+// readsOfFollowersBind: what a follower has read at a timestamp stays so, also against a transaction that began before, and
+// that chooses its commit timestamp without asking for a fresh one.
+func (s *suite) readsOfFollowersBind(t *testing.T) {
+	for mode, set := range commitModes {
+		k := key("bind/%s", mode)
+		s.put(t, string(k), "old")
+		writer := s.begin(t)
+		set(writer)
+		writer.SetPessimistic(false)
+		writer.SetCausalConsistency(true)
+		require.NoError(t, writer.Set(k, []byte("new")))
+		ts := s.now(t)
+		for range 6 { // followers take turns
+			snap := s.txn.GetSnapshot(ts)
+			snap.SetReplicaRead(kv.ReplicaReadFollower)
+			v, err := snap.Get(ctx, k)
+			require.NoError(t, err)
+			require.Equal(t, "old", string(v))
+		}
+		require.NoError(t, writer.Commit(ctx))
+		v, err := s.txn.GetSnapshot(ts).Get(ctx, k)
+		require.NoError(t, err)
+		require.Equal(t, "old", string(v), mode)
+		require.Equal(t, "new", s.get(t, string(k)))
+	}
+}
+
 // deleteRange drops keys for good, by region and by store.
 func (s *suite) deleteRange(t *testing.T) {
 	s.put(t, "range/a", "1", "range/b", "1", "range/c", "1")

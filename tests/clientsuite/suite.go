@@ -73,6 +73,7 @@ func Run(t *testing.T, v Version) {
 		{"LargeTransaction", s.largeTransaction},
 		{"Split", s.split},
 		{"ReplicaReads", s.replicaReads},
+		{"ReadsOfFollowersBind", s.readsOfFollowersBind},
 		{"DeleteRange", s.deleteRange},
 		{"Raw", s.rawCalls},
 		{"RawCompareAndSwap", s.rawCompareAndSwap},
