@@ -30,6 +30,10 @@ type builder struct {
 	fullGroupBy bool
 	estimates   map[logical]*estimate
 	scanCosts   map[*scanNode]float64
+	// shared are the queries that may be referred to more than once, by syntax node or view; planned those that are.
+	shared  map[any]*sharedQuery
+	planned []*sharedQuery
+	sharing bool
 }
 
 // scalarSubquery is an uncorrelated subquery whose one row (or existence) becomes constants.
@@ -49,7 +53,7 @@ type rel struct {
 }
 
 func newBuilder(ctx *Context) *builder {
-	b := &builder{ctx: ctx, db: ctx.DB, fullGroupBy: true, estimates: map[logical]*estimate{}, scanCosts: map[*scanNode]float64{}}
+	b := &builder{ctx: ctx, db: ctx.DB, fullGroupBy: true, estimates: map[logical]*estimate{}, scanCosts: map[*scanNode]float64{}, shared: map[any]*sharedQuery{}}
 	b.connType = &tipb.FieldType{Tp: column.TypeVarString, Collate: -collateUTF8, Charset: "utf8mb4"}
 	if ctx.Vars != nil {
 		if name, ok := ctx.Vars.SysVar("collation_connection", false); ok {

@@ -94,6 +94,10 @@ func (q *Query) ExplainRows(analyze *RunStats) (header []string, rows [][]string
 	for i, s := range q.scalars {
 		x.scalar(i, s)
 	}
+	for _, s := range q.shared {
+		x.line(sharedID(s), Explain{Task: "root", Info: "Non-Recursive CTE", Rows: s.plan.base().rows}, "", nil)
+		x.node(s.plan, "", "└─", "root", nil)
+	}
 	if analyze != nil {
 		return []string{"id", "estRows", "actRows", "task", "access object", "execution info", "operator info", "memory", "disk"}, x.rows
 	}
@@ -182,6 +186,9 @@ func roles(q *Query) map[physical]string {
 	}
 	visit(q.root)
 	for _, s := range q.scalars {
+		visit(s.plan)
+	}
+	for _, s := range q.shared {
 		visit(s.plan)
 	}
 	return m
@@ -293,6 +300,11 @@ func (q *Query) ExplainDAG() ([]string, error) {
 		return nil
 	}
 	for _, s := range q.scalars {
+		if err := visit(s.plan); err != nil {
+			return nil, err
+		}
+	}
+	for _, s := range q.shared {
 		if err := visit(s.plan); err != nil {
 			return nil, err
 		}

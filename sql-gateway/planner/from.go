@@ -185,7 +185,7 @@ func hintsOf(list []*ast.IndexHint) indexHints {
 }
 
 func (b *builder) cte(s *cteScope, tn *ast.TableName, alias string, sc *scope) (logical, []*name, error) {
-	r, err := b.query(s.cte.Query.Query, nil, s.parent)
+	r, err := b.share(s.cte, s.name, func() (*rel, error) { return b.query(s.cte.Query.Query, nil, s.parent) })
 	if err != nil {
 		return nil, nil, err
 	}
@@ -210,7 +210,7 @@ func (b *builder) view(t *catalog.Table, alias string, sc *scope) (logical, []*n
 	}
 	db := b.db
 	b.db = t.DB
-	r, err := b.query(q, nil, nil)
+	r, err := b.share(t, lower(t.Name), func() (*rel, error) { return b.query(q, nil, nil) })
 	b.db = db
 	if err != nil {
 		return nil, nil, err

@@ -244,6 +244,8 @@ func atMostOneRow(n logical) bool {
 		return len(n.rows) <= 1
 	case *limitNode:
 		return n.count <= 1 || atMostOneRow(n.child)
+	case *sharedNode:
+		return atMostOneRow(n.q.rel.node)
 	case *singleNode:
 		return true
 	case *selectNode, *projectNode, *sortNode:

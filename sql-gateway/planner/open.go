@@ -28,6 +28,7 @@ type opener struct {
 	binds map[*Column]*Expr
 	// filters are the key lists of the joins above.
 	filters map[*keyFilter]*Expr
+	shared  map[*sharedQuery]*sharedRows
 	stats   *RunStats
 	leaves  map[*tipb.Executor]func() (executor.Operator, error)
 }
@@ -48,7 +49,18 @@ func (q *Query) open(ctx context.Context, rt Runtime, stats *RunStats) (executor
 	if stats != nil {
 		env.Stats = stats.root
 	}
-	o := &opener{ctx: ctx, rt: rt, env: &env, plan: q.ctx, binds: map[*Column]*Expr{}, stats: stats}
+	o := &opener{ctx: ctx, rt: rt, env: &env, plan: q.ctx, binds: map[*Column]*Expr{}, stats: stats, shared: map[*sharedQuery]*sharedRows{}}
+	op, err := o.openRoot(q)
+	switch {
+	case err != nil:
+		o.releaseShared()
+	case len(q.shared) > 0:
+		op = &releaseOp{op, o}
+	}
+	return op, err
+}
+
+func (o *opener) openRoot(q *Query) (executor.Operator, error) {
 	for _, s := range q.scalars {
 		if err := o.scalar(s); err != nil {
 			return nil, err
@@ -356,6 +368,8 @@ func (o *opener) root(p physical) (executor.Operator, error) {
 		return o.lookup(p, nil)
 	case *physUnion:
 		return o.union(p)
+	case *physShared:
+		return o.sharedReader(p), nil
 	case *physValues:
 		return o.values(p)
 	case *physVirtual:

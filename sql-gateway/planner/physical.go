@@ -214,6 +214,8 @@ func (b *builder) rootOnly(n logical) (physical, error) {
 			rows += k.base().rows
 		}
 		return &physUnion{b.newBase("Union", n.out, rows), kids}, nil
+	case *sharedNode:
+		return &physShared{b.newBase("CTEFullScan", n.out, n.q.plan.base().rows), n.q}, nil
 	case *valuesNode:
 		return &physValues{b.newBase("TableDual", n.out, float64(len(n.rows))), n.rows}, nil
 	case *singleNode:

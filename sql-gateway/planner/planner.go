@@ -8,7 +8,7 @@
 //	pushdown, join_order, stats                      conditions go down, joins find their order
 //	prune                                            columns nobody asks for go
 //	physical, access, ranger                         key ranges, pushed DAGs, partial aggregates, hash and index joins
-//	open, apply, lookup                              operators of package executor, readers of the session
+//	open, apply, lookup, keyfilter, shared           operators of package executor, readers of the session
 //	explain                                          what it all came to
 //
 // PlanQuery plans a query, Query.Open runs it. PlanUpdate, PlanDelete and BuildScalar serve package dml. Errors that a
@@ -74,6 +74,7 @@ type Query struct {
 
 	root    physical
 	scalars []*scalarSubquery
+	shared  []*sharedQuery
 	ctx     *Context
 	// measured are the statistics of the last Open under an Env that collects them.
 	measured *RunStats
@@ -118,6 +119,7 @@ type Runtime interface {
 // PlanQuery plans a SELECT, set operation, VALUES or TABLE statement.
 func PlanQuery(ctx *Context, stmt ast.ResultSetNode) (*Query, error) {
 	b := newBuilder(ctx)
+	b.sharing = true
 	r, err := b.query(stmt, nil, nil)
 	if err != nil {
 		return nil, err
@@ -143,14 +145,17 @@ func (b *builder) finish(r *rel) (*Query, error) {
 	if err != nil {
 		return nil, err
 	}
-	q.scalars, q.root, q.Root = b.scalars, p, p
+	q.scalars, q.shared, q.root, q.Root = b.scalars, b.planned, p, p
 	return q, nil
 }
 
 // optimize takes a logical plan to the physical one that gives cols.
 func (b *builder) optimize(n logical, cols []*Column) (physical, error) {
-	n, err := b.decorrelate(n)
+	n, err := b.placeShared(n)
 	if err != nil {
+		return nil, err
+	}
+	if n, err = b.decorrelate(n); err != nil {
 		return nil, err
 	}
 	if n, err = b.push(n, nil); err != nil {

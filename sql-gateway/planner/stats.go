@@ -220,6 +220,8 @@ func (b *builder) estimateNode(n logical) *estimate {
 		return e
 	case *valuesNode:
 		return &estimate{rows: float64(len(n.rows))}
+	case *sharedNode:
+		return b.estimateShared(n)
 	}
 	return &estimate{rows: 1}
 }
