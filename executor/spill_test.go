@@ -113,12 +113,12 @@ func drawItems(t *rapid.T) []*tipb.ByItem {
 
 func TestSortSpills(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		in := randomTable(rapid.Uint64().Draw(t, "seed"), 2_500, rapid.SampledFrom([]int{3, 100, 100_000}).Draw(t, "keys"))
+		in := randomTable(rapid.Uint64().Draw(t, "seed"), 1_500, rapid.SampledFrom([]int{3, 100, 100_000}).Draw(t, "keys"))
 		root := sortOf(leaf(0), drawItems(t)...)
 		if rapid.IntRange(0, 3).Draw(t, "topN") == 0 {
-			root = topNOf(leaf(0), 1_500, root.Sort.ByItems...)
+			root = topNOf(leaf(0), 1_000, root.Sort.ByItems...)
 		}
-		sameSpilled(t, rapid.Int64Range(100_000, 200_000).Draw(t, "limit"), true, root, in)
+		sameSpilled(t, rapid.Int64Range(70_000, 110_000).Draw(t, "limit"), true, root, in)
 	})
 }
 
