@@ -19,7 +19,7 @@ type Options struct {
 	// CacheBytes bounds the cache of uncompressed blocks, 256 MiB by default. It fills as blocks are read.
 	CacheBytes int64
 	// MemTableBytes is the size at which a memtable is flushed, 64 MiB by default; the first ones are smaller. Up to
-	// four may be in memory before writers wait.
+	// 256 MiB of them, but two at least, may be in memory before writers wait.
 	MemTableBytes int64
 	// DisableWAL trades the durability of single commits for speed; see the package comment.
 	DisableWAL bool
@@ -33,7 +33,7 @@ const (
 	defaultCacheBytes    = 256 << 20
 	defaultMemTableBytes = 64 << 20
 
-	memTablesMax   = 4
+	memTablesBytes = 256 << 20
 	blockBytes     = 32 << 10 // large blocks: scans matter more here than cold point reads
 	indexBytes     = 256 << 10
 	filterBitsKey  = 10
@@ -63,7 +63,7 @@ func (o Options) pebbleOptions() *pebble.Options {
 		DisableWAL:                  o.DisableWAL,
 		FormatMajorVersion:          pebble.FormatNewest,
 		MemTableSize:                uint64(o.MemTableBytes),
-		MemTableStopWritesThreshold: memTablesMax,
+		MemTableStopWritesThreshold: int(max(2, memTablesBytes/o.MemTableBytes)),
 		LBaseMaxBytes:               levelBaseBytes,
 		L0CompactionThreshold:       2,
 		L0StopWritesThreshold:       1000,
