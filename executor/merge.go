@@ -2,6 +2,7 @@ package executor
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"io"
 
@@ -24,12 +25,12 @@ type runLayout struct {
 
 // mergeDown merges neighbours until no more than fanIn runs are left. The result is the caller's to remove, after errors
 // too; runs that were merged are gone.
-func mergeDown(runs []*spill.Run, l runLayout, fanIn int) ([]*spill.Run, error) {
+func mergeDown(ctx context.Context, runs []*spill.Run, l runLayout, fanIn int) ([]*spill.Run, error) {
 	for len(runs) > fanIn {
 		var merged []*spill.Run
 		for from := 0; from < len(runs); from += fanIn {
 			group := runs[from:min(from+fanIn, len(runs))]
-			run, err := mergeRuns(group, l)
+			run, err := mergeRuns(ctx, group, l)
 			if err == nil {
 				err = removeRuns(group)
 				merged = append(merged, run)
@@ -43,13 +44,16 @@ func mergeDown(runs []*spill.Run, l runLayout, fanIn int) ([]*spill.Run, error) 
 	return runs, nil
 }
 
-func mergeRuns(runs []*spill.Run, l runLayout) (run *spill.Run, err error) {
+func mergeRuns(ctx context.Context, runs []*spill.Run, l runLayout) (run *spill.Run, err error) {
 	m, err := newMerger(runs, l)
 	if err != nil {
 		return nil, err
 	}
 	w := l.dir.NewWriter(l.types)
 	for left := l.limit; ; {
+		if err = ctx.Err(); err != nil {
+			break
+		}
 		var b Batch
 		if b, err = m.nextBatch(min(left, column.BatchSize)); err != nil {
 			break

@@ -93,7 +93,7 @@ func (s *sorted) sort() {
 }
 
 // finish orders what was collected, once there is no more.
-func (s *sorted) finish() (err error) {
+func (s *sorted) finish(ctx context.Context) (err error) {
 	s.ready = true
 	if len(s.runs) == 0 {
 		s.sort()
@@ -102,7 +102,7 @@ func (s *sorted) finish() (err error) {
 	if err = s.spill(); err != nil {
 		return err
 	}
-	s.runs, err = mergeDown(s.runs, s.layout(), s.fanIn())
+	s.runs, err = mergeDown(ctx, s.runs, s.layout(), s.fanIn())
 	if err != nil {
 		return err
 	}
@@ -119,8 +119,11 @@ func rowNumbers(n int) []int32 {
 }
 
 // output puts out the next ordered rows.
-func (s *sorted) output() (Batch, error) {
+func (s *sorted) output(ctx context.Context) (Batch, error) {
 	if s.merge != nil {
+		if err := ctx.Err(); err != nil {
+			return Batch{}, err
+		}
 		b, err := s.merge.nextBatch(min(column.BatchSize, s.limit-s.next))
 		if err != nil {
 			return Batch{}, err
@@ -155,14 +158,14 @@ func (s sortOp) Next(ctx context.Context) (Batch, error) {
 			return Batch{}, err
 		}
 	}
-	return s.output()
+	return s.output(ctx)
 }
 
 func (s sortOp) consume(ctx context.Context) error {
 	for {
 		b, err := s.in.Next(ctx)
 		if err == io.EOF {
-			return s.finish()
+			return s.finish(ctx)
 		}
 		if err != nil {
 			return err
@@ -207,7 +210,7 @@ func (t *topN) Next(ctx context.Context) (Batch, error) {
 			return Batch{}, err
 		}
 	}
-	return t.output()
+	return t.output(ctx)
 }
 
 func (t *topN) consume(ctx context.Context) error {
@@ -235,7 +238,7 @@ func (t *topN) consume(ctx context.Context) error {
 			}
 		}
 	}
-	return t.finish()
+	return t.finish(ctx)
 }
 
 // candidates selects the rows of b that the bar lets pass.

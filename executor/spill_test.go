@@ -255,3 +255,21 @@ func TestSpillClosedEarly(t *testing.T) {
 		require.Zero(t, fs.Len())
 	}
 }
+
+// A query that is cancelled while runs are merged ends with the next batch, and leaves no file.
+func TestMergeCancelled(t *testing.T) {
+	fs := &spill.MemFS{}
+	op, err := Build(sortOf(leaf(0), by(false, col(0, bigint))), func(*tipb.Executor) (Operator, error) {
+		return NewValues(spillFields, randomTable(1, 4_000, 1000)...), nil
+	}, spilling(fs, 100_000))
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	_, err = op.Next(ctx)
+	require.NoError(t, err)
+	require.NotZero(t, fs.Len())
+	cancel()
+	_, err = op.Next(ctx)
+	require.ErrorIs(t, err, context.Canceled)
+	require.NoError(t, op.Close())
+	require.Zero(t, fs.Len())
+}
