@@ -9,7 +9,7 @@ FUZZTIME ?= 20s
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build release run dev fmt lint test race check bench fuzz audit clean tools clients ycsb slt tpch
+.PHONY: help build release run dev fmt lint test race check bench fuzz audit clean tools clients ycsb
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,7 +43,8 @@ check: lint test ## what CI runs
 
 bench: build tools ## benchmarks; docs/performance.md has figures of a named machine
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./codec/... ./executor/... ./storage/... ./raftstore/... ./coprocessor/...
-	tests/bench/run.sh
+	$(GO) test -run '^$$' -bench RowLeaf -benchtime 10x ./tests/bench
+	$(GO) run ./tests/bench -scale 1
 
 fuzz: ## each fuzz target for FUZZTIME
 	@for pkg in $$($(GO) list $(PKGS)); do \
