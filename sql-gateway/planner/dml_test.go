@@ -3,6 +3,7 @@ package planner
 import (
 	"context"
 	"io"
+	"strconv"
 	"testing"
 
 	"github.com/pingcap/tidb/pkg/parser/ast"
@@ -157,4 +158,37 @@ func TestExplainAnalyze(t *testing.T) {
 	require.Equal(t, "1", rows[0][2], "rows of %s", rows[0][0])
 	_, rows = q.ExplainRows(&RunStats{})
 	require.Equal(t, "0", rows[0][2])
+}
+
+// Joins that read one side first run a join inside: its rows count once.
+func TestExplainAnalyzeOfGatheringJoins(t *testing.T) {
+	for sql, join := range map[string]string{
+		"SELECT t.b, h.y FROM t JOIN h ON t.id = h.x":      "IndexHashJoin_",
+		"SELECT t.b, h.y FROM t JOIN h ON t.a = h.x * 10":  "HashJoin_",
+		"SELECT t.b, h.y FROM t JOIN h ON t.a = h.y - 190": "HashJoin_",
+		"SELECT t.b, h.y FROM t JOIN h ON t.a = h.x":       "HashJoin_",
+	} {
+		w := newDMLWorld(t)
+		w.insert("h", "10|1", "20|2")
+		w.rows["t"], w.rows["h"] = 1e6, 1
+		q, err := w.plan(sql)
+		require.NoError(t, err)
+		stats := NewRunStats(w.Now)
+		op, err := q.Analyze(context.Background(), w, stats)
+		require.NoError(t, err)
+		n := 0
+		for {
+			b, err := op.Next(context.Background())
+			if err == io.EOF {
+				break
+			}
+			require.NoError(t, err)
+			n += b.Len()
+		}
+		require.NoError(t, op.Close())
+		require.Positive(t, n)
+		_, lines := q.ExplainRows(stats)
+		require.Contains(t, lines[1][0], join, sql)
+		require.Equal(t, strconv.Itoa(n), lines[1][2], sql)
+	}
 }

@@ -17,6 +17,7 @@ import (
 type RunStats struct {
 	root    *executor.Stats
 	execs   map[physical][]*tipb.Executor
+	inner   map[physical][]*tipb.Executor // within what execs has: only their memory counts
 	readers map[*physReader]*ReaderStats
 }
 
@@ -30,7 +31,7 @@ type ReaderStats struct {
 
 // NewRunStats makes a collector that takes times from now.
 func NewRunStats(now func() time.Time) *RunStats {
-	return &RunStats{root: executor.NewStats(now), execs: map[physical][]*tipb.Executor{}, readers: map[*physReader]*ReaderStats{}}
+	return &RunStats{root: executor.NewStats(now), execs: map[physical][]*tipb.Executor{}, inner: map[physical][]*tipb.Executor{}, readers: map[*physReader]*ReaderStats{}}
 }
 
 // Analyze is Open with statistics: hand stats to ExplainRows when the operator is drained.
@@ -41,6 +42,15 @@ func (q *Query) Analyze(ctx context.Context, rt Runtime, stats *RunStats) (execu
 func (s *RunStats) note(p physical, e *tipb.Executor) {
 	if s != nil && p != nil {
 		s.execs[p] = append(s.execs[p], e)
+	}
+}
+
+// noteInner tells that an executor of p, just noted, runs within another one of p.
+func (s *RunStats) noteInner(p physical) {
+	if s != nil {
+		last := len(s.execs[p]) - 1
+		s.inner[p] = append(s.inner[p], s.execs[p][last])
+		s.execs[p] = s.execs[p][:last]
 	}
 }
 
@@ -63,6 +73,9 @@ func (s *RunStats) summary(p physical) executor.Summary {
 		sum.Batches += x.Batches
 		sum.Time += x.Time
 		sum.MemoryMax = max(sum.MemoryMax, x.MemoryMax)
+	}
+	for _, e := range s.inner[p] {
+		sum.MemoryMax = max(sum.MemoryMax, s.root.Get(e).MemoryMax)
 	}
 	return sum
 }

@@ -222,6 +222,7 @@ func (g *gatherer) open(sub *opener, p *physJoin, outerSide physical, inner *tip
 	if err != nil {
 		return err
 	}
+	sub.stats.noteInner(p)
 	join, err := executor.Build(e, func(e *tipb.Executor) (executor.Operator, error) { return sub.leaves[e]() }, g.o.env)
 	g.join = join
 	return err

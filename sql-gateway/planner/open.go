@@ -38,7 +38,7 @@ type opener struct {
 func (q *Query) Open(ctx context.Context, rt Runtime) (executor.Operator, error) {
 	var stats *RunStats
 	if root := rt.Env().Stats; root != nil {
-		stats = &RunStats{root: root, execs: map[physical][]*tipb.Executor{}, readers: map[*physReader]*ReaderStats{}}
+		stats = &RunStats{root: root, execs: map[physical][]*tipb.Executor{}, inner: map[physical][]*tipb.Executor{}, readers: map[*physReader]*ReaderStats{}}
 		q.measured = stats
 	}
 	return q.open(ctx, rt, stats)
