@@ -63,10 +63,10 @@ ycsb: build ## YCSB workloads A to F, raw and transactional, by go-ycsb's TiKV d
 	cd tools/ycsb && $(GO) build -o ../../bin/go-ycsb github.com/pingcap/go-ycsb/cmd/go-ycsb
 	tools/ycsb/run.sh
 
-audit: ## known vulnerabilities, and the licences of what is linked in
-	cd tools && $(GO) build -o ../bin/govulncheck golang.org/x/vuln/cmd/govulncheck
-	./bin/govulncheck $(PKGS)
+audit: ## the licences of what is linked in, and known vulnerabilities (needs the network: vuln.go.dev)
 	$(GO) run ./tests/licences ./cmd/scree
+	cd tools && $(GO) build -o ../bin/govulncheck golang.org/x/vuln/cmd/govulncheck
+	./bin/govulncheck ./cmd/scree
 
 clean: ## remove what was built
 	rm -rf bin

@@ -1,8 +1,11 @@
 module github.com/scree-db/scree/tools
 
-go 1.26
+go 1.26.0
 
-tool github.com/pingcap/go-tpc/cmd/go-tpc
+tool (
+	github.com/pingcap/go-tpc/cmd/go-tpc
+	golang.org/x/vuln/cmd/govulncheck
+)
 
 require (
 	github.com/HdrHistogram/hdrhistogram-go v1.0.0 // indirect
@@ -31,7 +34,11 @@ require (
 	go.mongodb.org/mongo-driver v1.5.4 // indirect
 	go.uber.org/atomic v1.9.0 // indirect
 	go.uber.org/automaxprocs v1.5.3 // indirect
-	golang.org/x/sync v0.1.0 // indirect
-	golang.org/x/sys v0.6.0 // indirect
+	golang.org/x/mod v0.42.0 // indirect
+	golang.org/x/sync v0.24.0 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/telemetry v0.0.0-20261010193011-f71dc92da45e // indirect
+	golang.org/x/tools v0.52.0 // indirect
+	golang.org/x/vuln v1.9.0 // indirect
 	google.golang.org/protobuf v1.30.0 // indirect
 )
