@@ -107,7 +107,23 @@ func (b *builder) derived(r *rel, alias string, sc *scope) (logical, []*name, er
 	return r.node, src.names, sc.addSource(src)
 }
 
+// checkClauses refuses what may follow a table's name and would change which rows are read.
+func checkClauses(tn *ast.TableName) error {
+	switch {
+	case tn.AsOf != nil:
+		return errNotSupported("AS OF")
+	case tn.TableSample != nil:
+		return errNotSupported("TABLESAMPLE")
+	case len(tn.PartitionNames) > 0:
+		return errCode(mysql.ErrPartitionClauseOnNonpartitioned)
+	}
+	return nil
+}
+
 func (b *builder) namedTable(tn *ast.TableName, alias string, sc *scope) (logical, []*name, error) {
+	if err := checkClauses(tn); err != nil {
+		return nil, nil, err
+	}
 	if tn.Schema.L == "" {
 		if s := sc.ctes.find(tn.Name.L); s != nil {
 			return b.cte(s, tn, alias, sc)
