@@ -26,7 +26,7 @@ run: build ## build, then start a cluster with TPC-H sample data
 dev: fmt lint test ## what to run before a commit
 
 fmt: ## format the code
-	gofmt -w $(shell git ls-files '*.go')
+	@gofmt -l -w $$(git ls-files '*.go')
 
 lint: ## formatting, vet, import floors
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
@@ -47,9 +47,9 @@ bench: build tools ## benchmarks; docs/performance.md has figures of a named mac
 	$(GO) run ./tests/bench -scale 1
 
 fuzz: ## each fuzz target for FUZZTIME
-	@for pkg in $$($(GO) list $(PKGS)); do \
-		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
-			echo "$$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+	@for file in $$(git grep -l '^func Fuzz' -- '*_test.go'); do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' $$file); do \
+			echo "$$file $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file) || exit 1; \
 		done; done
 
 tools: ## build bin/go-tpc, the load generator of tests and benchmarks
