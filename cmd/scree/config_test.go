@@ -103,6 +103,6 @@ func TestParseLoad(t *testing.T) {
 	require.Nil(t, spec)
 	for _, bad := range []string{"tpch", "tpch:", "tpch:-1", "tpch:x", "tpcc:1"} {
 		_, err := parseLoad(bad)
-		require.ErrorContains(t, err, "--load "+bad)
+		require.ErrorContains(t, err, "data set "+bad)
 	}
 }

@@ -58,11 +58,14 @@ var baseRows = map[string]int{
 var Tables = [][]string{{"nation"}, {"supplier"}, {"customer"}, {"part", "partsupp"}, {"orders", "lineitem"}, {"region"}}
 
 // Generator makes the rows of one scale. The generator underneath keeps its state in package variables, among them a
-// pool of text of 300 MB that takes seconds to fill: a process should make one Generator and end after it.
+// pool of text of 300 MB that takes seconds to fill, and permutations that a second initialisation does not reset: a
+// process should make one Generator, and end after it. The rows of a second one would differ.
 type Generator struct {
 	scale Scale
 	mu    sync.Mutex
 }
+
+var _ Source = (*Generator)(nil)
 
 // NewGenerator prepares the generator of the process for scale s.
 func NewGenerator(s Scale) *Generator {

@@ -33,8 +33,14 @@ func Loaded(ctx context.Context, db *sql.DB, name string, s Scale) (bool, error)
 	return regions == s.Rows("region") && suppliers == s.Rows("supplier"), nil
 }
 
-// Load drops and makes database name, fills it with the generator's rows, and has its tables analyzed.
-func Load(ctx context.Context, db *sql.DB, name string, gen *Generator, progress Progress) error {
+// Source has the rows of all tables: a *Generator, or what one wrote before.
+type Source interface {
+	// Generate writes the rows of one group of Tables as lines, see Generator.
+	Generate(group []string, out map[string]io.Writer) error
+}
+
+// Load drops and makes database name, fills it with the rows of src, and has its tables analyzed.
+func Load(ctx context.Context, db *sql.DB, name string, src Source, progress Progress) error {
 	statements := []string{"DROP DATABASE IF EXISTS `" + name + "`", "CREATE DATABASE `" + name + "`"}
 	for _, ddl := range schema {
 		statements = append(statements, strings.Replace(ddl, "CREATE TABLE ", "CREATE TABLE `"+name+"`.", 1))
@@ -45,7 +51,7 @@ func Load(ctx context.Context, db *sql.DB, name string, gen *Generator, progress
 		}
 	}
 	for _, group := range Tables {
-		if err := loadGroup(ctx, db, name, gen, group, progress); err != nil {
+		if err := loadGroup(ctx, db, name, src, group, progress); err != nil {
 			return fmt.Errorf("load %s: %w", strings.Join(group, " and "), err)
 		}
 	}
@@ -66,7 +72,7 @@ func firstWords(stmt string) string {
 var readerNames atomic.Uint64
 
 // loadGroup runs the generator and one LOAD DATA for each table of the group, joined by pipes.
-func loadGroup(ctx context.Context, db *sql.DB, name string, gen *Generator, group []string, progress Progress) error {
+func loadGroup(ctx context.Context, db *sql.DB, name string, src Source, group []string, progress Progress) error {
 	g, ctx := errgroup.WithContext(ctx)
 	out := map[string]io.Writer{}
 	var pipes []*io.PipeWriter
@@ -80,7 +86,7 @@ func loadGroup(ctx context.Context, db *sql.DB, name string, gen *Generator, gro
 		})
 	}
 	g.Go(func() error {
-		err := gen.Generate(group, out)
+		err := src.Generate(group, out)
 		for _, p := range pipes {
 			p.CloseWithError(err)
 		}

@@ -12,6 +12,8 @@ func TestMain(m *testing.M) { os.Exit(clientsuite.Main(m)) }
 
 func TestClient(t *testing.T) {
 	clientsuite.Run(t, clientsuite.Version{
-		Reverse: func(txn *clientsuite.Txn, upper, _ []byte) (clientsuite.Iterator, error) { return txn.IterReverse(upper) },
+		Reverse: func(txn *clientsuite.Txn, upper, _ []byte) (clientsuite.Iterator, error) {
+			return txn.IterReverse(upper)
+		},
 	})
 }
