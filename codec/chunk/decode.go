@@ -156,7 +156,11 @@ func append8To(out *column.Builder, v uint64) {
 	}
 }
 
+// appendDecimal appends d at the column's scale, at which it must still be a decimal.
 func appendDecimal(out *column.Builder, d value.Decimal) error {
+	if widen := column.Scale(out.Type) - int(d.Scale); widen > 0 && d.Precision()+widen > column.MaxPrecision {
+		return fmt.Errorf("%w: a decimal of %d digits in a column of scale %d", ErrInvalid, d.Precision(), column.Scale(out.Type))
+	}
 	if err := datum.NewDecimal(d).AppendTo(out); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
