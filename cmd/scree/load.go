@@ -95,7 +95,7 @@ func (l *loadSpec) load(ctx context.Context, cfg *mysql.Config, out *os.File) (e
 		return err
 	}
 	report.Finish()
-	return nil
+	return tpch.Analyze(ctx, db, loadDatabase)
 }
 
 // loadInChild runs `scree load` in a process of its own: the generator keeps hundreds of megabytes that only the end of

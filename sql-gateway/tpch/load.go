@@ -39,7 +39,7 @@ type Source interface {
 	Generate(group []string, out map[string]io.Writer) error
 }
 
-// Load drops and makes database name, fills it with the rows of src, and has its tables analyzed.
+// Load drops and makes database name and fills it with the rows of src.
 func Load(ctx context.Context, db *sql.DB, name string, src Source, progress Progress) error {
 	statements := []string{"DROP DATABASE IF EXISTS `" + name + "`", "CREATE DATABASE `" + name + "`"}
 	for _, ddl := range schema {
@@ -55,6 +55,11 @@ func Load(ctx context.Context, db *sql.DB, name string, src Source, progress Pro
 			return fmt.Errorf("load %s: %w", strings.Join(group, " and "), err)
 		}
 	}
+	return nil
+}
+
+// Analyze has the statistics of all tables of database name made.
+func Analyze(ctx context.Context, db *sql.DB, name string) error {
 	for _, t := range slices.Concat(Tables...) {
 		if _, err := db.ExecContext(ctx, fmt.Sprintf("ANALYZE TABLE `%s`.`%s`", name, t)); err != nil {
 			return fmt.Errorf("analyze %s: %w", t, err)

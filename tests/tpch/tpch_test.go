@@ -65,6 +65,7 @@ func run(t *testing.T, rows tpch.Source, o testcluster.Options) {
 	ctx := context.Background()
 	c := testcluster.Start(t, o)
 	require.NoError(t, tpch.Load(ctx, c.DB, "tpch", rows, nil))
+	require.NoError(t, tpch.Analyze(ctx, c.DB, "tpch"))
 	loaded, err := tpch.Loaded(ctx, c.DB, "tpch", scale)
 	require.NoError(t, err)
 	require.True(t, loaded)

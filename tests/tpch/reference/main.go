@@ -47,7 +47,10 @@ func run(dsn, scale, name, out string, load bool) error {
 		if err := tpch.Load(ctx, db, name, gen, nil); err != nil {
 			return err
 		}
-		fmt.Printf("loaded scale %s in %.2f s\n", s, time.Since(start).Seconds())
+		if err := tpch.Analyze(ctx, db, name); err != nil {
+			return err
+		}
+		fmt.Printf("loaded and analyzed scale %s in %.2f s\n", s, time.Since(start).Seconds())
 	}
 	conn, err := db.Conn(ctx)
 	if err != nil {
