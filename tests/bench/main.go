@@ -70,16 +70,16 @@ func run(ctx context.Context, o *options) error {
 
 // figures are what was measured of one server.
 type figures struct {
-	name        string
-	ready       time.Duration
-	idleBytes   int64
-	idleCPU     float64 // of one core
-	load        time.Duration
-	rows        int64
-	insertRate  float64 // rows/s, 0 = not measured
-	queries     map[string]time.Duration
-	loadedBytes int64
-	queryTotal  time.Duration
+	name          string
+	ready         time.Duration
+	idleBytes     int64
+	idleCPU       float64 // of one core
+	load, analyze time.Duration
+	rows          int64
+	insertRate    float64 // rows/s, 0 = not measured
+	queries       map[string]time.Duration
+	loadedBytes   int64
+	queryTotal    time.Duration
 }
 
 func measure(ctx context.Context, o *options, s server) (f *figures, err error) {
@@ -139,6 +139,11 @@ func (f *figures) measureLoad(ctx context.Context, o *options, db *sql.DB) error
 		return err
 	}
 	f.load = time.Since(start)
+	start = time.Now()
+	if err := tpch.Analyze(ctx, db, "tpch"); err != nil {
+		return err
+	}
+	f.analyze = time.Since(start)
 	for _, group := range tpch.Tables {
 		for _, t := range group {
 			f.rows += o.scale.Rows(t)

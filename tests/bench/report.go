@@ -31,6 +31,7 @@ func report(w io.Writer, o *options, all []*figures) error {
 	row("idle memory", func(f *figures) string { return mib(f.idleBytes) })
 	row("idle CPU, of a core", func(f *figures) string { return fmt.Sprintf("%.1f%%", 100*f.idleCPU) })
 	row("LOAD DATA, rows/s", func(f *figures) string { return fmt.Sprintf("%.0f", float64(f.rows)/f.load.Seconds()) })
+	row("ANALYZE of all tables", func(f *figures) string { return seconds(f.analyze) })
 	if o.inserts {
 		row("go-tpc INSERTs, rows/s", func(f *figures) string { return fmt.Sprintf("%.0f", f.insertRate) })
 	}
