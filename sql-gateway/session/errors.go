@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 
 	"github.com/pingcap/tidb/pkg/parser/mysql"
@@ -140,6 +141,16 @@ func storageError(err error) *mysql.SQLError {
 	default:
 		return nil
 	}
+}
+
+// failureLevel is how loudly the log tells of a failed statement: what the client got wrong is for those who look for it,
+// what the cluster could not do is for whoever runs it.
+func failureLevel(e *mysql.SQLError) slog.Level {
+	switch e.Code {
+	case mysql.ErrUnknown, codeRegionUnavailable, codeLockTimeout, codeUndetermined, codeGCTooEarly:
+		return slog.LevelWarn
+	}
+	return slog.LevelDebug
 }
 
 // retryable reports whether running the whole transaction again may succeed.

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/pingcap/tidb/pkg/parser/ast"
-	"github.com/pingcap/tidb/pkg/parser/mysql"
 
 	"github.com/scree-db/scree/executor"
 	"github.com/scree-db/scree/sql-gateway/infoschema"
@@ -69,9 +68,7 @@ func (s *Session) report(ctx context.Context, err error) error {
 	s.rowCount = -1
 	e := toSQLError(ctx, err)
 	s.warn("Error", e.Code, e.Message)
-	if e.Code == mysql.ErrUnknown {
-		s.srv.log.Warn("statement failed", "connection", s.id, "err", err)
-	}
+	s.srv.log.Log(ctx, failureLevel(e), "statement failed", "connection", s.id, "code", e.Code, "err", err)
 	// The cause stays in the chain: the protocol tells failures of the stream by it.
 	return errors.Join(e, err)
 }
