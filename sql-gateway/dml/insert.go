@@ -204,6 +204,16 @@ func (in *inserter) writeRow(ctx context.Context, known *lookup, e *encoded, r [
 
 // Insert runs INSERT and REPLACE in all their forms.
 func Insert(ctx context.Context, env *Env, stmt *ast.InsertStmt) (*Result, error) {
+	return insert(ctx, env, stmt, nil)
+}
+
+// InsertBulk runs an INSERT or REPLACE whose rows were not parsed.
+func InsertBulk(ctx context.Context, env *Env, stmt *BulkInsert) (*Result, error) {
+	return insert(ctx, env, stmt.InsertStmt, &stmt.Values)
+}
+
+// insert takes the rows from values, where that is not nil.
+func insert(ctx context.Context, env *Env, stmt *ast.InsertStmt, values *ValueList) (*Result, error) {
 	if stmt.IgnoreErr {
 		env.relax()
 	}
@@ -219,22 +229,29 @@ func Insert(ctx context.Context, env *Env, stmt *ast.InsertStmt) (*Result, error
 	if err != nil {
 		return nil, err
 	}
-	in := newInserter(env, tg, maker, handlingOf(stmt), len(stmt.Lists))
+	rows := len(stmt.Lists)
+	if values != nil {
+		rows = values.rows
+	}
+	in := newInserter(env, tg, maker, handlingOf(stmt), rows)
 	if in.dup == dupUpdate {
 		if in.update, err = newDupUpdater(in, stmt.OnDuplicate); err != nil {
 			return nil, err
 		}
 	}
 	before := env.warnings()
-	if stmt.Select != nil {
+	switch {
+	case stmt.Select != nil:
 		err = in.fromSelect(ctx, stmt.Select)
-	} else {
+	case values != nil:
+		err = in.fromText(ctx, *values)
+	default:
 		err = in.fromValues(ctx, stmt.Lists)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if stmt.Select != nil || len(stmt.Lists) > 1 {
+	if stmt.Select != nil || rows > 1 {
 		in.res.Info = fmt.Sprintf("Records: %d  Duplicates: %d  Warnings: %d", in.seen, in.copies, env.warnings()-before)
 	}
 	return in.res, nil

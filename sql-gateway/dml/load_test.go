@@ -151,6 +151,20 @@ func BenchmarkInsertLineitem(b *testing.B) {
 	}
 }
 
+func BenchmarkInsertBulk(b *testing.B) {
+	const rows = 1000
+	w := newWorld(b)
+	w.create(lineitem)
+	list := strings.TrimSuffix(strings.ReplaceAll(lineitems(",", "'", rows), "\n", "),("), ",(")
+	for b.Loop() {
+		stmt, ok := cutAndParse(b, "INSERT INTO lineitem VALUES ("+list, 0)
+		require.True(b, ok)
+		_, err := InsertBulk(context.Background(), w.env(context.Background()), stmt)
+		require.NoError(b, err)
+	}
+	b.ReportMetric(float64(rows*b.N)/b.Elapsed().Seconds(), "rows/s")
+}
+
 func benchmarkInsert(b *testing.B, rows int) {
 	w := newWorld(b)
 	w.create(lineitem)

@@ -13,7 +13,7 @@ import (
 // isChange reports whether dml runs the statement.
 func isChange(stmt ast.StmtNode) bool {
 	switch stmt.(type) {
-	case *ast.InsertStmt, *ast.UpdateStmt, *ast.DeleteStmt, *ast.LoadDataStmt:
+	case *ast.InsertStmt, *dml.BulkInsert, *ast.UpdateStmt, *ast.DeleteStmt, *ast.LoadDataStmt:
 		return true
 	default:
 		return false
@@ -89,6 +89,8 @@ func (r *run) change(env *dml.Env) (*dml.Result, error) {
 	switch stmt := r.stmt.(type) {
 	case *ast.InsertStmt:
 		return dml.Insert(r.ctx, env, stmt)
+	case *dml.BulkInsert:
+		return dml.InsertBulk(r.ctx, env, stmt)
 	case *ast.UpdateStmt:
 		return dml.Update(r.ctx, env, stmt)
 	case *ast.DeleteStmt:

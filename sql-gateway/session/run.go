@@ -15,6 +15,7 @@ import (
 	"github.com/scree-db/scree/executor"
 	"github.com/scree-db/scree/executor/expr"
 	"github.com/scree-db/scree/sql-gateway/catalog"
+	"github.com/scree-db/scree/sql-gateway/dml"
 	"github.com/scree-db/scree/sql-gateway/planner"
 	"github.com/scree-db/scree/sql-gateway/wire"
 )
@@ -81,6 +82,8 @@ func (s *Session) exprFlags(stmt ast.StmtNode) uint64 {
 	ignore := false
 	switch n := stmt.(type) {
 	case *ast.InsertStmt:
+		flags, ignore = flagInInsert, n.IgnoreErr
+	case *dml.BulkInsert:
 		flags, ignore = flagInInsert, n.IgnoreErr
 	case *ast.UpdateStmt:
 		flags, ignore = flagInUpdateOrDelete, n.IgnoreErr

@@ -20,6 +20,7 @@ import (
 
 	"github.com/scree-db/scree/codec/datum"
 	"github.com/scree-db/scree/sql-gateway/catalog"
+	"github.com/scree-db/scree/sql-gateway/dml"
 	"github.com/scree-db/scree/sql-gateway/infoschema"
 	"github.com/scree-db/scree/sql-gateway/wire"
 )
@@ -127,6 +128,9 @@ func (s *Session) host() string {
 
 // Query implements wire.Session.
 func (s *Session) Query(ctx context.Context, text string, w *wire.Writer) error {
+	if stmt, ok := s.parseBulk(text); ok {
+		return s.execute(ctx, stmt, text, nil, w)
+	}
 	stmts, err := s.parse(text)
 	if err != nil {
 		return s.fail(ctx, err)
@@ -171,6 +175,26 @@ func (s *Session) parse(text string) ([]ast.StmtNode, error) {
 		return nil, terror.ToSQLError(known)
 	}
 	return nil, sqlError(mysql.ErrParse, "You have an error in your SQL syntax; check the manual that corresponds to your Scree version for the right syntax to use %s", err)
+}
+
+// parseBulk parses an INSERT of many rows by its first row. Whatever is unusual about a text is left to parseText.
+func (s *Session) parseBulk(text string) (*dml.BulkInsert, bool) {
+	if !strings.HasPrefix(s.vars["character_set_client"], "utf8") {
+		return nil, false
+	}
+	head, values, width, ok := dml.CutValues(text, s.mode)
+	if !ok {
+		return nil, false
+	}
+	stmts, err := s.parseText(head)
+	if err != nil || len(stmts) != 1 {
+		return nil, false
+	}
+	stmt, ok := stmts[0].(*ast.InsertStmt)
+	if !ok || stmt.Select != nil || len(stmt.Lists) != 1 || len(stmt.Lists[0]) != width {
+		return nil, false
+	}
+	return &dml.BulkInsert{InsertStmt: stmt, Values: values}, true
 }
 
 var storageEngines = regexp.MustCompile(`(?i)^\s*show\s+storage\s+engines\s*;?\s*$`)
