@@ -190,7 +190,7 @@ func (e *Endpoint) open(ctx context.Context, req *coprocessor.Request, ts uint64
 		return nil, err
 	}
 	v.snap, v.wait = snap, e.opts.Now().Sub(begin)
-	if err := checkRanges(req.Ranges, snap.Region()); err != nil {
+	if err := errors.Join(checkRanges(req.Ranges, snap.Region()), e.locks.CheckSafePoint(ts)); err != nil {
 		return nil, errors.Join(err, snap.Close())
 	}
 	return v, nil

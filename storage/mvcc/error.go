@@ -74,6 +74,15 @@ func (e *DeadlockError) Error() string {
 	return fmt.Sprintf("deadlock: key %x is locked by transaction %d, which waits for this one", e.Pb.LockKey, e.Pb.LockTs)
 }
 
+// CollectedError says that a read asks for versions that garbage collection may have taken.
+type CollectedError struct{ TS, SafePoint uint64 }
+
+// The text begins as clients know it from TiDB; it has no form of its own in the protocol, so that is what they look for.
+func (e *CollectedError) Error() string {
+	return fmt.Sprintf("GC life time is shorter than transaction duration, transaction starts at %d, GC safe point is %d",
+		e.TS, e.SafePoint)
+}
+
 // AbortError is any other reason for which a transaction cannot go on.
 type AbortError struct{ Reason string }
 
@@ -121,6 +130,8 @@ func keyError(err error) *kvrpcpb.KeyError {
 		return &kvrpcpb.KeyError{PrimaryMismatch: &kvrpcpb.PrimaryMismatch{LockInfo: e.Info}}
 	case *DeadlockError:
 		return &kvrpcpb.KeyError{Deadlock: e.Pb}
+	case *CollectedError:
+		return &kvrpcpb.KeyError{Abort: e.Error()}
 	case *AbortError:
 		return &kvrpcpb.KeyError{Abort: e.Reason}
 	}

@@ -22,9 +22,12 @@ import (
 //
 // max_ts counts only what was read here. A new leader must raise it above all reads of its predecessor, to a fresh
 // timestamp, before it accepts such writes: SetSynced tells for which leader terms this was done.
+//
+// It also knows the safe point of garbage collection, below which nothing is read any more.
 type Concurrency struct {
 	maxTS  atomic.Uint64
-	guards atomic.Int64 // len(table), for readers to see without the mutex that there is nothing
+	safe   atomic.Uint64 // the safe point
+	guards atomic.Int64  // len(table), for readers to see without the mutex that there is nothing
 
 	mu     sync.RWMutex
 	table  map[*guard]struct{}
@@ -47,15 +50,34 @@ func (c *Concurrency) MaxTS() uint64 { return c.maxTS.Load() }
 
 // UpdateMaxTS raises the highest timestamp read. mvcc.TSMax, which means "the latest", is no timestamp and ignored.
 func (c *Concurrency) UpdateMaxTS(ts uint64) {
-	if ts == mvcc.TSMax {
-		return
+	if ts != mvcc.TSMax {
+		raise(&c.maxTS, ts)
 	}
+}
+
+// raise sets v to ts if that is higher.
+func raise(v *atomic.Uint64, ts uint64) {
 	for {
-		old := c.maxTS.Load()
-		if ts <= old || c.maxTS.CompareAndSwap(old, ts) {
+		old := v.Load()
+		if ts <= old || v.CompareAndSwap(old, ts) {
 			return
 		}
 	}
+}
+
+// RaiseSafePoint has reads below ts refused from now on. It never goes down. Call it before collecting what lies below.
+func (c *Concurrency) RaiseSafePoint(ts uint64) { raise(&c.safe, ts) }
+
+// SafePoint returns the timestamp below which reads are refused.
+func (c *Concurrency) SafePoint() uint64 { return c.safe.Load() }
+
+// CheckSafePoint is the last step of opening a read: *mvcc.CollectedError if the snapshot taken before may lack versions
+// that are visible at ts. Whatever was collected before the snapshot was so after the safe point had been raised.
+func (c *Concurrency) CheckSafePoint(ts uint64) error {
+	if safe := c.safe.Load(); ts < safe {
+		return &mvcc.CollectedError{TS: ts, SafePoint: safe}
+	}
+	return nil
 }
 
 // SetSynced tells that max_ts is right for the region's leader of this term.

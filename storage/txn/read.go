@@ -35,7 +35,14 @@ func (m *Manager) snapshotFor(ctx context.Context, pb *kvrpcpb.Context, ts uint6
 			return nil, err
 		}
 	}
-	return m.store.Snapshot(ctx, at)
+	snap, err := m.store.Snapshot(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.conc.CheckSafePoint(ts); err != nil {
+		return nil, join(err, snap.Close())
+	}
+	return snap, nil
 }
 
 func (m *Manager) snapshotForKeys(ctx context.Context, pb *kvrpcpb.Context, ts uint64, keys ...[]byte) (storage.Snapshot, error) {

@@ -102,8 +102,11 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 			KeyOnly: d.HasArg("key-only"), SampleStep: uint32(a.ts("step"))})
 		return s.answer(err, r.GetError(), "%d pairs%s", len(r.GetPairs()), pairs(r.GetPairs()))
 	case "gc":
-		stats, err := s.m.GC(ctx, pb, a.ts("safe-point"))
-		return s.answer(err, nil, "%+v", stats)
+		stats, err := s.m.GC(ctx, pb, GCOptions{SafePoint: a.ts("safe-point")})
+		return s.answer(err, nil, "keys=%d versions=%d next=%s", stats.Keys, stats.Versions, stamp(stats.NextTS))
+	case "raise-safe-point":
+		s.m.conc.RaiseSafePoint(a.ts("to"))
+		return ""
 	case "pessimistic-lock":
 		return s.pessimisticLock(ctx, pb, a)
 	case "pessimistic-rollback":
