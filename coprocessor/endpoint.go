@@ -174,14 +174,20 @@ func (e *Endpoint) open(ctx context.Context, req *coprocessor.Request, ts uint64
 	if req.StartTs != 0 {
 		ts = req.StartTs
 	}
-	rc, at := req.GetContext(), txn.RegionOf(req.GetContext())
+	rc := req.GetContext()
 	v := &view{opts: mvcc.ReadOptions{
 		TS: ts, Isolation: rc.GetIsolationLevel(), ReplicaRead: rc.GetReplicaRead(),
 		BypassLocks: rc.GetResolvedLocks(), AccessLocks: rc.GetCommittedLocks(), NoFillCache: rc.GetNotFillCache(),
 	}}
-	if rc.GetStaleRead() {
-		at.StaleReadTS = ts // lies below all locks in memory
-	} else if err := e.checkMemoryLocks(req, v.opts); err != nil {
+	var span *txn.Span
+	if rc.GetIsolationLevel() == kvrpcpb.IsolationLevel_SI {
+		span = spanOf(req.Ranges)
+	}
+	if err := e.locks.CheckSpan(ts, span, rc.GetResolvedLocks()); err != nil {
+		return nil, err
+	}
+	at, err := txn.ReadRegion(rc, ts, span)
+	if err != nil {
 		return nil, err
 	}
 	begin := e.opts.Now()
@@ -196,12 +202,10 @@ func (e *Endpoint) open(ctx context.Context, req *coprocessor.Request, ts uint64
 	return v, nil
 }
 
-func (e *Endpoint) checkMemoryLocks(req *coprocessor.Request, o mvcc.ReadOptions) error {
-	for _, r := range req.Ranges {
-		err := e.locks.ReadCheck(o.TS, r.Start, r.End, o.BypassLocks)
-		if err != nil && o.Isolation == kvrpcpb.IsolationLevel_SI {
-			return err
-		}
+func spanOf(ranges []*coprocessor.KeyRange) *txn.Span {
+	span := &txn.Span{Ranges: make([]*kvrpcpb.KeyRange, len(ranges))}
+	for i, r := range ranges {
+		span.Ranges[i] = &kvrpcpb.KeyRange{StartKey: r.Start, EndKey: r.End}
 	}
-	return nil
+	return span
 }

@@ -150,6 +150,7 @@ type cluster struct {
 	fs   map[uint64]vfs.FS
 	live map[uint64]*machine
 
+	guards       map[uint64]*guard
 	bootstrapped bool
 }
 
@@ -158,10 +159,11 @@ func newCluster(t testing.TB, stores int, cfg raftstore.Config) *cluster {
 	cfg.HousekeepInterval = 20 * time.Millisecond
 	c := &cluster{
 		t: t, net: newNetwork(), pd: &driver{nextID: 1000, regions: map[uint64]*pdpb.RegionHeartbeatRequest{}}, cfg: cfg,
-		fs: map[uint64]vfs.FS{}, live: map[uint64]*machine{},
+		fs: map[uint64]vfs.FS{}, live: map[uint64]*machine{}, guards: map[uint64]*guard{},
 	}
 	for id := uint64(1); id <= uint64(stores); id++ {
 		c.fs[id] = vfs.NewCrashableMem()
+		c.guards[id] = &guard{}
 		c.start(id)
 	}
 	t.Cleanup(func() {
@@ -175,7 +177,7 @@ func newCluster(t testing.TB, stores int, cfg raftstore.Config) *cluster {
 func (c *cluster) start(id uint64) {
 	cfg := c.cfg
 	cfg.StoreID = id
-	m := boot(c.t, c.fs[id], cfg, raftstore.Deps{Transport: c.net.port(id), Placement: c.pd})
+	m := boot(c.t, c.fs[id], cfg, raftstore.Deps{Transport: c.net.port(id), Placement: c.pd, Guard: c.guards[id]})
 	if id == 1 && !c.bootstrapped {
 		c.bootstrapped = true
 		require.NoError(c.t, m.store.Bootstrap(firstRegion()))

@@ -87,6 +87,7 @@ type Deps struct {
 	Transport Transport    // nil: messages to other stores are dropped
 	Placement Placement    // nil: nobody is told, and nothing can be split
 	Observer  Observer     // nil: nobody is told
+	Guard     ReadGuard    // nil: all questions of reads are answered by consent
 	Clock     Clock        // nil: SystemClock
 	Rand      *rand.Rand   // spreads periodic work; nil: not spread
 	Logger    *slog.Logger // nil: slog.Default()
@@ -137,6 +138,16 @@ type Observer interface {
 	OnLeader(region *metapb.Region, term uint64)
 }
 
+// ReadGuard has its say in reads served by peers that do not lead: what a leader's store knows of reads and of writes on
+// their way, and others do not, see storage.Region.Question.
+type ReadGuard interface {
+	// Ask puts a question to the store that leads the region, before the read's index is taken. A nil answer consents.
+	// It is called in a write loop and must not wait. The error is for questions that are malformed.
+	Ask(question []byte) (answer []byte, err error)
+	// Refusal turns an answer, back on the store that reads, into the error of the read.
+	Refusal(answer []byte) error
+}
+
 // Clock is the time that a store lives by.
 type Clock interface {
 	// Now must have a monotonic reading: leases are measured with it.
@@ -164,6 +175,7 @@ type (
 	noTransport struct{}
 	noPlacement struct{}
 	noObserver  struct{}
+	noGuard     struct{}
 )
 
 var errNoPlacement = errors.New("raftstore: there is no placement driver")
@@ -179,6 +191,8 @@ func (noPlacement) AskBatchSplit(context.Context, *metapb.Region, int) ([]*pdpb.
 }
 func (noPlacement) ReportSplit(context.Context, []*metapb.Region) {}
 func (noObserver) OnLeader(*metapb.Region, uint64)                {}
+func (noGuard) Ask([]byte) ([]byte, error)                        { return nil, nil }
+func (noGuard) Refusal([]byte) error                              { return errors.New("raftstore: a read was refused") }
 
 func (d Deps) withDefaults() Deps {
 	if d.Transport == nil {
@@ -189,6 +203,9 @@ func (d Deps) withDefaults() Deps {
 	}
 	if d.Observer == nil {
 		d.Observer = noObserver{}
+	}
+	if d.Guard == nil {
+		d.Guard = noGuard{}
 	}
 	if d.Clock == nil {
 		d.Clock = SystemClock{}

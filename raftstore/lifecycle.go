@@ -209,6 +209,12 @@ func (l *writeLoop) onMessage(msg *raft_serverpb.RaftMessage) {
 	if isVote(&m) && l.mayHavePromised() {
 		return
 	}
+	if m.Type == raftpb.MsgReadIndex {
+		if err := p.answerQuestions(&m); err != nil {
+			l.store.log.Warn("message dropped", "region", p.regionID, "from", msg.FromPeer, "err", err)
+			return
+		}
+	}
 	p.note(msg.FromPeer)
 	p.step(m)
 	l.touch(p)

@@ -15,18 +15,20 @@ import (
 
 // read is a caller that waits until it may look at the data.
 type read struct {
-	replica bool       // a peer that does not lead may serve
-	index   uint64     // to be applied before; 0: raft is to be asked
-	done    chan error // of capacity 1
+	replica  bool       // a peer that does not lead may serve
+	question []byte     // for the leader's store; nil: none
+	index    uint64     // to be applied before; 0: raft is to be asked
+	done     chan error // of capacity 1
 }
 
 // readRound is reads that one question to the quorum serves.
 type readRound struct {
-	id     uint64
-	issued time.Time
-	reads  []*read
-	index  uint64 // confirmed: to be applied before the data is looked at
-	ticks  int    // since it was asked
+	id      uint64
+	issued  time.Time
+	reads   []*read
+	guarded bool   // the leader's store is asked too: no other round's answer will do
+	index   uint64 // confirmed: to be applied before the data is looked at
+	ticks   int    // since it was asked
 }
 
 // Snapshot implements storage.Store. A leader with a lease, or that is the only voter, takes the view without asking
@@ -59,7 +61,7 @@ func (s *Store) Snapshot(ctx context.Context, at storage.Region) (storage.Snapsh
 			}
 		}
 	}
-	if err := s.readIndex(ctx, p, replica); err != nil {
+	if err := s.awaitRead(ctx, p, newRead(at, replica)); err != nil {
 		return nil, err
 	}
 	return s.checkView(p, s.viewNow(p, p.role.Load().term), at)
@@ -96,9 +98,13 @@ func (s *Store) awaitCommitted(ctx context.Context, p *peer, r *role) error {
 	return s.awaitRead(ctx, p, &read{index: index, done: make(chan error, 1)})
 }
 
-// readIndex waits until all writes acknowledged before the call are applied here.
-func (s *Store) readIndex(ctx context.Context, p *peer, replica bool) error {
-	return s.awaitRead(ctx, p, &read{replica: replica, done: make(chan error, 1)})
+// newRead is a read that waits until all writes acknowledged before it are applied here.
+func newRead(at storage.Region, replica bool) *read {
+	rd := &read{replica: replica, done: make(chan error, 1)}
+	if replica {
+		rd.question = at.Question
+	}
+	return rd
 }
 
 func (s *Store) awaitRead(ctx context.Context, p *peer, rd *read) error {
@@ -170,11 +176,18 @@ func (p *peer) confirmKnown() {
 // ask puts the question of a round. Its name is unique in the group, also after a restart, when old answers may arrive:
 // peer, time of opening and count.
 func (p *peer) ask(round *readRound) {
-	p.rn.ReadIndex(binary.BigEndian.AppendUint64(p.readName(), round.id))
+	name := binary.BigEndian.AppendUint64(p.readName(), round.id)
+	if p.leads() {
+		p.answerHere(round)
+	} else {
+		name = appendQuestions(name, round.reads)
+	}
+	round.guarded = len(name) > readNameBytes
+	p.rn.ReadIndex(name)
 }
 
 func (p *peer) readName() []byte {
-	name := binary.BigEndian.AppendUint64(make([]byte, 0, 24), p.id)
+	name := binary.BigEndian.AppendUint64(make([]byte, 0, readNameBytes), p.id)
 	return binary.BigEndian.AppendUint64(name, uint64(p.store.openedAt.UnixNano()))
 }
 
@@ -192,26 +205,35 @@ func (p *peer) refuseReads() {
 	p.reads = kept
 }
 
-// onReadStates takes raft's answers. An answer also holds for the rounds asked before.
+// onReadStates takes raft's answers.
 func (p *peer) onReadStates(states []raft.ReadState) {
 	for _, st := range states {
-		if len(st.RequestCtx) != 24 || !bytes.Equal(st.RequestCtx[:16], p.readName()) {
-			continue
-		}
-		id := binary.BigEndian.Uint64(st.RequestCtx[16:])
-		for len(p.asked) > 0 && p.asked[0].id <= id {
-			round := p.asked[0]
-			p.asked = p.asked[1:]
-			round.index = st.Index
-			p.confirmed = append(p.confirmed, round)
-			if round.id == id {
-				p.extendLease(round.issued)
-			}
+		if len(st.RequestCtx) >= readNameBytes && bytes.Equal(st.RequestCtx[:16], p.readName()) {
+			p.confirm(binary.BigEndian.Uint64(st.RequestCtx[16:]), st.Index, st.RequestCtx[readNameBytes:])
 		}
 	}
 	if len(states) > 0 {
 		p.finishReads()
 	}
+}
+
+// confirm takes the answer to a round. It also holds for the rounds asked before, but not for questions to the leader's
+// store in them.
+func (p *peer) confirm(id, index uint64, payload []byte) {
+	waiting := p.asked[:0]
+	for _, round := range p.asked {
+		if round.id > id || round.guarded && (round.id < id || !p.takeAnswers(round, payload)) {
+			waiting = append(waiting, round)
+			continue
+		}
+		round.index = index
+		p.confirmed = append(p.confirmed, round)
+		if round.id == id {
+			p.extendLease(round.issued)
+		}
+	}
+	clear(p.asked[len(waiting):])
+	p.asked = waiting
 }
 
 // extendLease gives the leader the time in which no other can be elected, counted from when a quorum was asked: whoever
@@ -247,10 +269,9 @@ func (p *peer) tickReads() {
 	case first.ticks > 4*p.store.cfg.ElectionTicks:
 		p.failReads(errReadIndexNotReady(p.regionID, "no answer to a read index"))
 	case first.ticks%p.store.cfg.ElectionTicks == 0:
-		last := p.asked[len(p.asked)-1]
-		p.readSeq++
-		last.id = p.readSeq
-		p.ask(last) // asked later than issued: the lease only gets shorter
+		for _, round := range p.asked {
+			p.ask(round)
+		}
 	}
 }
 

@@ -27,6 +27,7 @@ type Store struct {
 	transport Transport
 	placement Placement
 	observer  Observer
+	guard     ReadGuard
 	clock     Clock
 	rand      *rand.Rand // of the housekeeper
 	log       *slog.Logger
@@ -80,7 +81,7 @@ func Open(cfg Config, d Deps) (*Store, error) {
 	d = d.withDefaults()
 	s := &Store{
 		cfg: cfg, data: d.Data, raftLog: d.Log, transport: d.Transport, placement: d.Placement, observer: d.Observer,
-		clock: d.Clock, rand: d.Rand, log: d.Logger.With("store", cfg.StoreID),
+		guard: d.Guard, clock: d.Clock, rand: d.Rand, log: d.Logger.With("store", cfg.StoreID),
 		regions: newRegistry(), leaders: newMailbox[leaderNotice](),
 		jobs: make(chan func(), jobsMax), sending: make(chan struct{}, snapshotsOut), stopping: make(chan struct{}),
 	}

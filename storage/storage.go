@@ -30,6 +30,7 @@ type Region struct {
 	Peer        *metapb.Peer        // nil: not checked
 	Term        uint64              // 0: not checked
 	ReplicaRead bool                // any peer may serve, after a read-index round
+	Question    []byte              // what that round asks of the leader's store; its refusal is the read's error
 	StaleReadTS uint64              // > 0: any peer whose safe ts has reached it may serve
 }
 

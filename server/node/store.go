@@ -198,6 +198,7 @@ func (s *Store) openRaft(context.Context) error {
 		Data: s.data, Log: raftlog.New(s.logs), Transport: s.transport,
 		Placement: &placement{s.opts.PD, s.beats, s.log},
 		Observer:  &observer{s.ctx, s.opts.PD, s.locks, s.log},
+		Guard:     txn.NewReplicaGuard(s.locks),
 		Rand:      rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Logger: s.log,
 	})
 	if err != nil {

@@ -119,6 +119,23 @@ func (c *Concurrency) ReadCheckKeys(ts uint64, keys [][]byte, bypass []uint64) e
 	})
 }
 
+// CheckSpan is ReadCheck for all of a span; nil only announces the read.
+func (c *Concurrency) CheckSpan(ts uint64, span *Span, bypass []uint64) error {
+	c.UpdateMaxTS(ts)
+	if span == nil {
+		return nil
+	}
+	for _, r := range span.Ranges {
+		if err := c.ReadCheck(ts, r.StartKey, r.EndKey, bypass); err != nil {
+			return err
+		}
+	}
+	if len(span.Keys) == 0 {
+		return nil
+	}
+	return c.ReadCheckKeys(ts, span.Keys, bypass)
+}
+
 // check looks for a guard that blocks reads at ts and has a key that is read.
 func (c *Concurrency) check(ts uint64, bypass []uint64, find func(*guard) []byte) error {
 	c.UpdateMaxTS(ts)

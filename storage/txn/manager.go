@@ -50,9 +50,7 @@ func NewManager(store storage.Store, c *Concurrency, o ManagerOptions) *Manager 
 	return &Manager{store: store, conc: c, latches: newLatches(), waits: newLockWaits(), opts: o}
 }
 
-// RegionOf returns the region a request is meant for. Requests that any replica may serve are for the leader all the same,
-// and clients go on to it when a follower refuses: only the leader's max_ts and in-memory locks keep transactions from
-// committing below a read, see Concurrency, and a follower's read is in neither.
+// RegionOf returns the region a request is meant for: at its leader. What other replicas may serve goes by ReadRegion.
 func RegionOf(ctx *kvrpcpb.Context) storage.Region {
 	return storage.Region{ID: ctx.GetRegionId(), Epoch: ctx.GetRegionEpoch(), Peer: ctx.GetPeer(), Term: ctx.GetTerm()}
 }

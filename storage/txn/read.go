@@ -21,19 +21,18 @@ func readOptions(pb *kvrpcpb.Context, ts uint64) mvcc.ReadOptions {
 	}
 }
 
-// snapshotFor takes the snapshot of a read at ts after check has looked at in-memory locks. A stale read is below all of
-// them.
-func (m *Manager) snapshotFor(ctx context.Context, pb *kvrpcpb.Context, ts uint64, check func() error) (storage.Snapshot, error) {
-	at := RegionOf(pb)
-	switch {
-	case pb.GetStaleRead():
-		at.StaleReadTS = ts
-	case pb.GetIsolationLevel() != kvrpcpb.IsolationLevel_SI:
-		m.conc.UpdateMaxTS(ts)
-	default:
-		if err := check(); err != nil {
-			return nil, err
-		}
+// snapshotFor takes the snapshot of a read of span at ts, after looking at in-memory locks: of this store, and if it does
+// not lead the region, of the one that does. A nil span is for reads that ignore locks.
+func (m *Manager) snapshotFor(ctx context.Context, pb *kvrpcpb.Context, ts uint64, span *Span) (storage.Snapshot, error) {
+	if pb.GetIsolationLevel() != kvrpcpb.IsolationLevel_SI {
+		span = nil
+	}
+	if err := m.conc.CheckSpan(ts, span, pb.GetResolvedLocks()); err != nil {
+		return nil, err
+	}
+	at, err := ReadRegion(pb, ts, span)
+	if err != nil {
+		return nil, err
 	}
 	snap, err := m.store.Snapshot(ctx, at)
 	if err != nil {
@@ -46,9 +45,7 @@ func (m *Manager) snapshotFor(ctx context.Context, pb *kvrpcpb.Context, ts uint6
 }
 
 func (m *Manager) snapshotForKeys(ctx context.Context, pb *kvrpcpb.Context, ts uint64, keys ...[]byte) (storage.Snapshot, error) {
-	snap, err := m.snapshotFor(ctx, pb, ts, func() error {
-		return m.conc.ReadCheckKeys(ts, keys, pb.GetResolvedLocks())
-	})
+	snap, err := m.snapshotFor(ctx, pb, ts, &Span{Keys: keys})
 	if err != nil {
 		return nil, err
 	}
@@ -124,13 +121,11 @@ func (m *Manager) Scan(ctx context.Context, req *kvrpcpb.ScanRequest) (*kvrpcpb.
 		start, end = end, start
 	}
 	resp := &kvrpcpb.ScanResponse{}
-	snap, err := m.snapshotFor(ctx, req.Context, req.Version, func() error {
-		if req.SampleStep > 0 {
-			m.conc.UpdateMaxTS(req.Version)
-			return nil
-		}
-		return m.conc.ReadCheck(req.Version, start, end, req.Context.GetResolvedLocks())
-	})
+	var span *Span
+	if req.SampleStep == 0 { // samples ignore locks
+		span = &Span{Ranges: []*kvrpcpb.KeyRange{{StartKey: start, EndKey: end}}}
+	}
+	snap, err := m.snapshotFor(ctx, req.Context, req.Version, span)
 	if err != nil {
 		if resp.Error, err = keyError(err); err != nil {
 			return nil, err

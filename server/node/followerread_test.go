@@ -1,0 +1,154 @@
+package node_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pingcap/kvproto/pkg/kvrpcpb"
+	"github.com/pingcap/kvproto/pkg/metapb"
+	"github.com/stretchr/testify/require"
+
+	"github.com/scree-db/scree/server/kvservice"
+	"github.com/scree-db/scree/server/node"
+)
+
+// replicas are the stores of the region that has all keys, once it has a peer on each of three.
+type replicas struct {
+	t         *testing.T
+	cluster   *node.Cluster
+	region    *metapb.Region
+	leader    *kvservice.Service
+	leadPeer  *metapb.Peer
+	followers []*metapb.Peer
+}
+
+func awaitReplicas(t *testing.T, c *node.Cluster) *replicas {
+	t.Helper()
+	r := &replicas{t: t, cluster: c}
+	require.Eventually(t, func() bool {
+		region, leader, err := c.Placement().Region(context.Background(), nil)
+		if err != nil || len(region.GetPeers()) != 3 {
+			return false
+		}
+		r.region, r.leadPeer, r.followers = region, leader, nil
+		for _, p := range region.Peers {
+			if p.Role != metapb.PeerRole_Voter {
+				return false
+			}
+			if p.Id != leader.GetId() {
+				r.followers = append(r.followers, p)
+			}
+		}
+		r.leader = r.service(leader)
+		return r.leader != nil && len(r.followers) == 2
+	}, limit, 5*time.Millisecond)
+	return r
+}
+
+func (r *replicas) service(p *metapb.Peer) *kvservice.Service {
+	for _, s := range r.cluster.Stores() {
+		if s.ID() == p.GetStoreId() {
+			return s.Service()
+		}
+	}
+	return nil
+}
+
+func (r *replicas) context(p *metapb.Peer) *kvrpcpb.Context {
+	return &kvrpcpb.Context{RegionId: r.region.Id, RegionEpoch: r.region.RegionEpoch, Peer: p}
+}
+
+func (r *replicas) ts() uint64 {
+	ts, err := r.cluster.Placement().TS(context.Background())
+	require.NoError(r.t, err)
+	return ts
+}
+
+// commit writes one key in one phase, at a timestamp that the store chooses.
+func (r *replicas) commit(key, value string) (commitTS uint64) {
+	resp, err := r.leader.KvPrewrite(context.Background(), &kvrpcpb.PrewriteRequest{
+		Context: r.context(r.leadPeer), PrimaryLock: []byte(key), StartVersion: r.ts(), LockTtl: 3000, TryOnePc: true,
+		Mutations: []*kvrpcpb.Mutation{{Op: kvrpcpb.Op_Put, Key: []byte(key), Value: []byte(value)}},
+	})
+	if err != nil || resp.RegionError != nil || len(resp.Errors) > 0 {
+		r.t.Errorf("one-phase commit: %v, %v", err, resp)
+		return 0
+	}
+	return resp.OnePcCommitTs
+}
+
+// version is a value that was committed, or seen, at a timestamp.
+type version struct {
+	ts    uint64
+	value string
+}
+
+// Reads at followers, at fresh timestamps, while one-phase commits choose theirs at the leader: every read finds what was
+// committed at or below its timestamp, so no commit got one below a read that did not see it.
+func TestFollowerReadsBind(t *testing.T) {
+	c := startCluster(t, t.TempDir(), 3)
+	defer func() { require.NoError(t, c.Close()) }()
+	r := awaitReplicas(t, c)
+	const writers, rounds = 4, 150
+	commits, seen := make([][]version, writers), make([][]version, writers)
+	var running sync.WaitGroup
+	for w := range writers {
+		key := fmt.Sprintf("key %d", w)
+		done := make(chan struct{})
+		running.Add(2)
+		go func() {
+			defer running.Done()
+			defer close(done)
+			for i := range rounds {
+				value := fmt.Sprint(i)
+				commits[w] = append(commits[w], version{r.commit(key, value), value})
+			}
+		}()
+		go func() {
+			defer running.Done()
+			for i := 0; ; i++ {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				if v, ok := r.readAt(r.followers[i%2], key, r.ts()); ok {
+					seen[w] = append(seen[w], v)
+				}
+			}
+		}()
+	}
+	running.Wait()
+	for w := range writers {
+		require.NotEmpty(t, seen[w], "followers serve")
+		for _, v := range seen[w] {
+			require.Equal(t, visible(commits[w], v.ts), v.value, "writer %d at %d", w, v.ts)
+		}
+	}
+}
+
+// readAt reads at a follower; false if a lock is in the way, or the region is not ready.
+func (r *replicas) readAt(p *metapb.Peer, key string, ts uint64) (version, bool) {
+	pb := r.context(p)
+	pb.ReplicaRead = true
+	resp, err := r.service(p).KvGet(context.Background(), &kvrpcpb.GetRequest{Context: pb, Key: []byte(key), Version: ts})
+	if err != nil {
+		r.t.Errorf("read at a follower: %v", err)
+		return version{}, false
+	}
+	return version{ts, string(resp.Value)}, resp.RegionError == nil && resp.Error == nil
+}
+
+// visible is the newest value committed at or below ts, "" if there is none.
+func visible(commits []version, ts uint64) (value string) {
+	newest := uint64(0)
+	for _, c := range commits {
+		if c.ts <= ts && c.ts > newest {
+			newest, value = c.ts, c.value
+		}
+	}
+	return value
+}
