@@ -19,6 +19,7 @@ import (
 	"github.com/scree-db/scree/coprocessor"
 	"github.com/scree-db/scree/executor/spill"
 	"github.com/scree-db/scree/raftstore"
+	"github.com/scree-db/scree/server/garbage"
 	"github.com/scree-db/scree/server/pd"
 	"github.com/scree-db/scree/server/pdclient"
 	"github.com/scree-db/scree/server/transport"
@@ -38,6 +39,7 @@ type ClusterOptions struct {
 	CacheBytes  int64
 	Raft        raftstore.Config
 	Coprocessor coprocessor.Options
+	GC          garbage.Options
 	Release     string
 	Logger      *slog.Logger
 }
@@ -176,7 +178,7 @@ func (c *Cluster) storeOptions(o ClusterOptions, i int) StoreOptions {
 	return StoreOptions{
 		Dir: o.storeDir(i), PD: c.client,
 		Addr: o.addr(o.Ports.Store, i), StatusAddr: o.addr(o.Ports.StoreStatus, i),
-		CacheBytes: o.CacheBytes / int64(o.Stores), Raft: o.Raft, Coprocessor: o.Coprocessor,
+		CacheBytes: o.CacheBytes / int64(o.Stores), Raft: o.Raft, Coprocessor: o.Coprocessor, GC: o.GC,
 		Release: o.Release, Logger: o.Logger.With("role", "store"),
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/scree-db/scree/raftstore"
 	"github.com/scree-db/scree/raftstore/raftlog"
 	"github.com/scree-db/scree/server/flight"
+	"github.com/scree-db/scree/server/garbage"
 	"github.com/scree-db/scree/server/kvservice"
 	"github.com/scree-db/scree/server/pdclient"
 	"github.com/scree-db/scree/server/status"
@@ -46,6 +47,8 @@ type StoreOptions struct {
 	// Raft tunes replication; its ids are filled in.
 	Raft        raftstore.Config
 	Coprocessor coprocessor.Options
+	// GC tunes the collection of old versions.
+	GC garbage.Options
 	// Version is the wire version that the store claims, see wireVersion; Release is our own.
 	Release string
 	Logger  *slog.Logger
@@ -75,6 +78,7 @@ type Store struct {
 	transport  *transport.Transport
 	beats      *pdclient.Heartbeats
 	service    *kvservice.Service
+	collector  *garbage.Collector
 	flight     *flight.Service
 	grpc       *grpc.Server
 	health     *health.Server
@@ -215,6 +219,10 @@ func (s *Store) openRaft(context.Context) error {
 		ClusterID: s.ident.ClusterID, StoreID: s.ident.StoreID, Txn: s.manager, Raw: raw.New(raft),
 		Coprocessor: endpoint, Splitter: raft, Raft: s.transport, Logger: s.log,
 	})
+	s.collector = garbage.New(garbage.Deps{
+		SafePoint: s.opts.PD.GCSafePoint, Refuse: s.locks.RaiseSafePoint, Regions: raft.Regions,
+		Collect: s.manager.GC, Data: s.data, Logger: s.log,
+	}, s.opts.GC)
 	return nil
 }
 
@@ -273,6 +281,7 @@ func (s *Store) serve() error {
 	})
 	s.opened(func() error { s.grpc.Stop(); return nil })
 	s.spawn(s.heartbeats)
+	s.collect()
 	var err error
 	s.status, err = status.Start(status.Options{
 		Addr: s.opts.StatusAddr, Status: func() any { return s.Status() }, Logger: s.log,
@@ -282,6 +291,16 @@ func (s *Store) serve() error {
 	}
 	s.opened(s.status.Close)
 	return nil
+}
+
+// collect frees the store of garbage until it stops. The engine is closed only after that.
+func (s *Store) collect() {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.collector.Run(s.ctx)
+	}()
+	s.opened(func() error { <-done; return nil })
 }
 
 func (s *Store) spawn(run func()) {

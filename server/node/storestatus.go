@@ -2,6 +2,7 @@ package node
 
 import (
 	"github.com/scree-db/scree/raftstore"
+	"github.com/scree-db/scree/server/garbage"
 	"github.com/scree-db/scree/storage/engine"
 )
 
@@ -16,6 +17,7 @@ type StoreStatus struct {
 	Regions   []raftstore.RegionStatus `json:"regions"`
 	Data      *engine.Metrics          `json:"data_engine"`
 	Log       *engine.Metrics          `json:"log_engine"`
+	GC        garbage.Status           `json:"gc"`
 }
 
 // Status reads the store's state.
@@ -23,6 +25,6 @@ func (s *Store) Status() *StoreStatus {
 	return &StoreStatus{
 		Version: s.opts.Release, ClusterID: s.ident.ClusterID, StoreID: s.ident.StoreID, Address: s.Addr(),
 		Directory: s.opts.Dir, Raft: s.raft.Stats(), Regions: s.raft.Regions(),
-		Data: s.data.Metrics(), Log: s.logs.Metrics(),
+		Data: s.data.Metrics(), Log: s.logs.Metrics(), GC: s.collector.Status(),
 	}
 }

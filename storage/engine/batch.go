@@ -32,7 +32,7 @@ func (b *Batch) Put(cf storage.CF, key, value []byte) {
 	copy(op.Key[1:], key)
 	copy(op.Value, value)
 	b.keep(op.Finish())
-	b.sampled.add(cf, key, len(key)+len(value))
+	b.sampled.put(cf, key, len(key)+len(value))
 }
 
 // PutJoined sets key to head and tail, one behind the other.
@@ -42,7 +42,7 @@ func (b *Batch) PutJoined(cf storage.CF, key, head, tail []byte) {
 	copy(op.Key[1:], key)
 	copy(op.Value[copy(op.Value, head):], tail)
 	b.keep(op.Finish())
-	b.sampled.add(cf, key, len(key)+len(head)+len(tail))
+	b.sampled.put(cf, key, len(key)+len(head)+len(tail))
 }
 
 // Delete removes key.
@@ -51,12 +51,14 @@ func (b *Batch) Delete(cf storage.CF, key []byte) {
 	op.Key[0] = byte(cf)
 	copy(op.Key[1:], key)
 	b.keep(op.Finish())
+	b.sampled.delete(cf, key)
 }
 
 // DeleteRange removes the keys in [start, end); nil bounds are the family's ends.
 func (b *Batch) DeleteRange(cf storage.CF, start, end []byte) {
 	lower, upper := familyBounds(cf, start, end)
 	b.keep(b.b.DeleteRange(lower, upper, nil))
+	b.sampled.ranges++
 }
 
 // Apply adds the changes in order.

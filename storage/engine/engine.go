@@ -98,10 +98,11 @@ func (e *Engine) AsyncFlush() error {
 	return nil
 }
 
-// Compact rewrites [start, end) of a family to the lowest level, dropping what is deleted. It takes as long as that does.
-func (e *Engine) Compact(cf storage.CF, start, end []byte) error {
+// Compact rewrites [start, end) of a family to the lowest level, one table after another, dropping what is deleted. It
+// takes as long as that does, or until ctx is done.
+func (e *Engine) Compact(ctx context.Context, cf storage.CF, start, end []byte) error {
 	lower, upper := familyBounds(cf, start, end)
-	if err := e.db.Compact(context.Background(), lower, upper, true); err != nil {
+	if err := e.db.Compact(ctx, lower, upper, false); err != nil {
 		return fmt.Errorf("compact: %w", err)
 	}
 	return nil

@@ -69,7 +69,7 @@ func (o Options) pebbleOptions() *pebble.Options {
 		L0StopWritesThreshold:       1000,
 		FlushSplitBytes:             2 * o.MemTableBytes,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, compactionsMax },
-		BlockPropertyCollectors:     []func() pebble.BlockPropertyCollector{newCommitTSCollector},
+		BlockPropertyCollectors:     []func() pebble.BlockPropertyCollector{newCommitTSCollector, newVersionCollector},
 		Logger:                      pebbleLogger{o.Logger},
 	}
 	// A flush makes one table of each family: a single table that overlaps with nothing moves down as it is, several are

@@ -35,7 +35,7 @@ func fillRows(tb testing.TB, n, size int) storage.Snapshot {
 		require.NoError(tb, store.Write(context.Background(), storage.Region{ID: storagetest.RegionID}, mods))
 	}
 	require.NoError(tb, store.Engine.Flush())
-	require.NoError(tb, store.Engine.Compact(storage.CFWrite, nil, nil))
+	require.NoError(tb, store.Engine.Compact(context.Background(), storage.CFWrite, nil, nil))
 	snap, err := store.Snapshot(context.Background(), storage.Region{ID: storagetest.RegionID})
 	require.NoError(tb, err)
 	tb.Cleanup(func() { require.NoError(tb, snap.Close()) })

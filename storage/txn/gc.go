@@ -14,7 +14,7 @@ import (
 // many changes, or a few more.
 const (
 	gcRecordsMax = 16 << 10
-	gcKeysMax    = 256
+	gcKeysMax    = 2048
 	gcChangesMax = 4096
 )
 
