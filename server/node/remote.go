@@ -52,6 +52,14 @@ func (r remote) KvBatchRollback(ctx context.Context, req *kvrpcpb.BatchRollbackR
 	return r.rpc.KvBatchRollback(ctx, req)
 }
 
+func (r remote) KvPessimisticLock(ctx context.Context, req *kvrpcpb.PessimisticLockRequest) (*kvrpcpb.PessimisticLockResponse, error) {
+	return r.rpc.KvPessimisticLock(ctx, req)
+}
+
+func (r remote) KVPessimisticRollback(ctx context.Context, req *kvrpcpb.PessimisticRollbackRequest) (*kvrpcpb.PessimisticRollbackResponse, error) {
+	return r.rpc.KVPessimisticRollback(ctx, req)
+}
+
 func (r remote) KvTxnHeartBeat(ctx context.Context, req *kvrpcpb.TxnHeartBeatRequest) (*kvrpcpb.TxnHeartBeatResponse, error) {
 	return r.rpc.KvTxnHeartBeat(ctx, req)
 }

@@ -25,7 +25,10 @@ type buffer struct {
 
 type entry struct {
 	key, val []byte
-	op       kvrpcpb.Op // Put, Del, Insert, CheckNotExists; undoneOp: not there
+	op       kvrpcpb.Op // Put, Del, Insert, CheckNotExists; absent: not written
+	// locked: a pessimistic transaction holds the key's lock, an optimistic one is to take it at Commit even if it does not
+	// write the key. Undoing writes leaves locks.
+	locked bool
 }
 
 // replaced is what an entry was before a write.
@@ -88,7 +91,7 @@ func (b *buffer) add(key, val []byte, op kvrpcpb.Op, at int32) {
 	if b.index != nil {
 		b.index[string(key)] = n
 	}
-	b.entries = append(b.entries, entry{key, val, op})
+	b.entries = append(b.entries, entry{key: key, val: val, op: op})
 	b.undo = append(b.undo, n)
 	b.bytes += len(key) + len(val)
 }
@@ -132,19 +135,55 @@ func (b *buffer) within(r KeyRange) []int32 {
 	return o[from:max(from, to)]
 }
 
-// mutations lists what Commit has to write, by key.
-func (b *buffer) mutations() []*kvrpcpb.Mutation {
-	all := make([]kvrpcpb.Mutation, 0, len(b.entries))
-	for _, i := range b.order() {
-		if e := &b.entries[i]; e.op != absent {
-			all = append(all, kvrpcpb.Mutation{Op: e.op, Key: e.key, Value: e.val})
+// lock marks a key as locked. What its entry was to check has been checked under the lock.
+func (b *buffer) lock(key []byte) {
+	i, ok := b.find(key)
+	if !ok {
+		b.add(key, nil, absent, i)
+		i = int32(len(b.entries) - 1)
+	}
+	b.entries[i].locked = true
+}
+
+// checked notes that a key is locked and known not to exist: an insert is a put then.
+func (b *buffer) checked(key []byte) {
+	switch e := b.get(key); {
+	case e == nil:
+	case e.op == kvrpcpb.Op_Insert:
+		e.op = kvrpcpb.Op_Put
+	case e.op == kvrpcpb.Op_CheckNotExists:
+		e.op = kvrpcpb.Op_Del
+	}
+}
+
+// isLocked reports whether a key is marked.
+func (b *buffer) isLocked(key []byte) bool {
+	i, ok := b.find(key)
+	return ok && b.entries[i].locked
+}
+
+// mustNotExist reports whether a write wants the store to check that the key was free.
+func (b *buffer) mustNotExist(key []byte) bool {
+	e := b.get(key)
+	return e != nil && (e.op == kvrpcpb.Op_Insert || e.op == kvrpcpb.Op_CheckNotExists)
+}
+
+// writes reports whether there is something to commit.
+func (b *buffer) writes() bool {
+	return slices.ContainsFunc(b.entries, func(e entry) bool { return e.op != absent })
+}
+
+func (b *buffer) writtenSince(savepoint int) [][]byte {
+	keys := make([][]byte, 0, len(b.undo)-savepoint)
+	for _, n := range b.undo[savepoint:] {
+		if n < 0 {
+			n = b.replaced[^n].entry
+		}
+		if e := &b.entries[n]; e.op != absent {
+			keys = append(keys, e.key)
 		}
 	}
-	out := make([]*kvrpcpb.Mutation, len(all))
-	for i := range all {
-		out[i] = &all[i]
-	}
-	return out
+	return keys
 }
 
 // merged walks a snapshot's pairs with the buffer's entries laid over them. The buffer must not change meanwhile.

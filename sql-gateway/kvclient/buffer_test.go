@@ -90,7 +90,7 @@ func TestInsertRemembersTheCheck(t *testing.T) {
 		for _, s := range steps {
 			require.NoError(t, s(txn))
 		}
-		muts := txn.buf.mutations()
+		muts := txn.newCommitter().request([]int32{0}).Mutations
 		require.Len(t, muts, 1)
 		return muts[0].Op
 	}

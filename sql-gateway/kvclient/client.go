@@ -17,8 +17,9 @@ type Options struct {
 	Concurrency int
 	// ReadBudget and WriteBudget bound the time an operation spends in back-off (defaults 20 s and 40 s).
 	ReadBudget, WriteBudget time.Duration
-	// Sleep and Rand (uniform in [0, 1)) are time and chance; the simulation passes its own.
+	// Sleep, Now and Rand (uniform in [0, 1)) are time and chance; the simulation passes its own.
 	Sleep  func(ctx context.Context, d time.Duration) error
+	Now    func() time.Time
 	Rand   func() float64
 	Logger *slog.Logger
 }
@@ -30,6 +31,9 @@ func (o *Options) fill() {
 	setDefault(&o.WriteBudget, 40*time.Second)
 	if o.Sleep == nil {
 		o.Sleep = timerSleep
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	if o.Rand == nil {
 		o.Rand = rand.Float64
@@ -53,10 +57,14 @@ type Client struct {
 	regions   *regionCache
 	resolver  *resolver
 
-	// background runs secondary commits, roll-backs of failed prewrites and heartbeats; Close ends and awaits it.
+	// background runs secondary commits and roll-backs of failed prewrites; Close lets it finish.
 	background sync.WaitGroup
 	ctx        context.Context
 	cancel     context.CancelCauseFunc
+	// beats are the heartbeats of transactions under way; Close ends them.
+	beats    sync.WaitGroup
+	beating  context.Context
+	stopBeat context.CancelFunc
 }
 
 // New makes a client.
@@ -64,6 +72,7 @@ func New(p Placement, d Dialer, opts Options) *Client {
 	opts.fill()
 	c := &Client{opts: opts, placement: p, stores: &stores{placement: p, dialer: d, byID: map[uint64]Store{}}}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	c.beating, c.stopBeat = context.WithCancel(c.ctx)
 	c.regions = newRegionCache(p)
 	c.resolver = newResolver(c)
 	return c
@@ -74,6 +83,8 @@ const closeGrace = 5 * time.Second
 
 // Close waits for commits under way and stops background work.
 func (c *Client) Close() error {
+	c.stopBeat()
+	c.beats.Wait()
 	done := make(chan struct{})
 	go func() { c.background.Wait(); close(done) }()
 	grace, stop := context.WithTimeout(context.Background(), closeGrace)
@@ -116,7 +127,16 @@ func (c *Client) Begin(ctx context.Context) (*Txn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Txn{c: c, snap: c.Snapshot(ts)}, nil
+	return &Txn{c: c, startTS: ts, began: c.opts.Now(), snap: c.Snapshot(ts)}, nil
+}
+
+// BeginPessimistic starts a transaction that takes locks when Lock is called, and not at Commit alone.
+func (c *Client) BeginPessimistic(ctx context.Context) (*Txn, error) {
+	t, err := c.Begin(ctx)
+	if err == nil {
+		t.pess = &pessimism{forUpdateTS: t.startTS}
+	}
+	return t, err
 }
 
 // Snapshot reads at ts. math.MaxUint64 is "latest" and allowed for single keys only.

@@ -3,6 +3,7 @@ package kvclient
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 )
@@ -58,6 +59,17 @@ func (e *LockTimeoutError) Error() string {
 	return fmt.Sprintf("key %x is locked by transaction %d and was not released in time", e.Lock.GetKey(), e.Lock.GetLockVersion())
 }
 
+// DeadlockError says that a lock was not waited for, because its holder waits, directly or through others, for this
+// transaction. The transaction should be rolled back, so that the others can go on.
+type DeadlockError struct{ Deadlock *kvrpcpb.Deadlock }
+
+func (e *DeadlockError) Error() string {
+	return fmt.Sprintf("deadlock: key %x is locked by transaction %d, which waits for this one", e.Deadlock.GetLockKey(), e.Deadlock.GetLockTs())
+}
+
+// ErrLockNoWait says that another transaction holds a lock, and Lock was told not to wait.
+var ErrLockNoWait = errors.New("the lock could not be acquired immediately")
+
 // ErrRolledBack says that the transaction was rolled back by another, which found its locks expired.
 var ErrRolledBack = errors.New("the transaction was rolled back by another because its locks had expired; try again")
 
@@ -78,6 +90,10 @@ func keyError(e *kvrpcpb.KeyError) error {
 		return ErrRolledBack
 	case e.GetAssertionFailed() != nil:
 		return fmt.Errorf("assertion failed on key %x: %s", e.AssertionFailed.Key, e.AssertionFailed.Assertion)
+	case e.GetDeadlock() != nil:
+		return &DeadlockError{Deadlock: e.Deadlock}
+	case strings.HasPrefix(e.GetAbort(), "PessimisticLock"):
+		return fmt.Errorf("%w (%s)", ErrRolledBack, e.Abort) // the lock, or the whole transaction, is gone
 	case e.GetAbort() != "":
 		return fmt.Errorf("transaction aborted: %s", e.Abort)
 	case e.GetRetryable() != "":

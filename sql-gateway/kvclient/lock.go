@@ -3,6 +3,7 @@ package kvclient
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"sync"
 
@@ -58,7 +59,7 @@ func (r *resolver) resolve(ctx context.Context, bo *Backoff, callerTS uint64, lo
 		default:
 			pass.ignore = append(pass.ignore, l.LockVersion)
 		}
-		if cleaned[l.LockVersion] && l.TxnSize >= bigTxn {
+		if cleaned[l.LockVersion] && l.TxnSize >= bigTxn && l.LockType != kvrpcpb.Op_PessimisticLock {
 			continue
 		}
 		cleaned[l.LockVersion] = true
@@ -81,15 +82,20 @@ func (r *resolver) status(ctx context.Context, bo *Backoff, callerTS uint64, l *
 		return txnStatus{}, err
 	}
 	expired := physicalMillis(l.LockVersion)+int64(l.LockTtl) < physicalMillis(now)
-	st, err := r.checkPrimary(ctx, bo, callerTS, now, l, expired)
+	req := &kvrpcpb.CheckTxnStatusRequest{
+		PrimaryKey: l.PrimaryLock, LockTs: l.LockVersion, CallerStartTs: callerTS, CurrentTs: now,
+		RollbackIfNotExist: expired, ResolvingPessimisticLock: l.LockType == kvrpcpb.Op_PessimisticLock, VerifyIsPrimary: true,
+	}
+	st, err := r.checkPrimary(ctx, bo, req)
+	if err == nil && st.primary != nil {
+		st, err = r.checkSecondaries(ctx, bo, st.primary)
+	}
+	if errors.Is(err, errTwoPhase) {
+		req.ForceSyncCommit = true
+		st, err = r.checkPrimary(ctx, bo, req)
+	}
 	if err != nil {
 		return txnStatus{}, err
-	}
-	if st.primary != nil {
-		st, err = r.checkSecondaries(ctx, bo, st.primary)
-		if err != nil {
-			return txnStatus{}, err
-		}
 	}
 	if !st.alive && l.LockType != kvrpcpb.Op_PessimisticLock {
 		r.remember(l.LockVersion, st.commitTS)
@@ -97,15 +103,14 @@ func (r *resolver) status(ctx context.Context, bo *Backoff, callerTS uint64, l *
 	return st, nil
 }
 
-// checkPrimary asks for the transaction's status at its primary. expired allows to roll back a transaction whose
-// primary is missing: its prewrite can no longer be under way.
-func (r *resolver) checkPrimary(ctx context.Context, bo *Backoff, callerTS, now uint64, l *kvrpcpb.LockInfo, expired bool) (txnStatus, error) {
-	req := &kvrpcpb.CheckTxnStatusRequest{
-		PrimaryKey: l.PrimaryLock, LockTs: l.LockVersion, CallerStartTs: callerTS, CurrentTs: now,
-		RollbackIfNotExist: expired, ResolvingPessimisticLock: l.LockType == kvrpcpb.Op_PessimisticLock, VerifyIsPrimary: true,
-	}
+// errTwoPhase says that a transaction that began as an async commit went on in two phases: its primary decides.
+var errTwoPhase = errors.New("a lock is not one of an async commit")
+
+// checkPrimary asks for the transaction's status at its primary. rollback_if_not_exist is set where the lock in question has
+// expired: the prewrite of a primary that is missing can no longer be under way.
+func (r *resolver) checkPrimary(ctx context.Context, bo *Backoff, req *kvrpcpb.CheckTxnStatusRequest) (txnStatus, error) {
 	var resp *kvrpcpb.CheckTxnStatusResponse
-	err := r.c.send(ctx, bo, l.PrimaryLock, func(st Store, reg *Region) (*errorpb.Error, error) {
+	err := r.c.send(ctx, bo, req.PrimaryKey, func(st Store, reg *Region) (*errorpb.Error, error) {
 		req.Context = reg.Context()
 		var err error
 		resp, err = st.KvCheckTxnStatus(ctx, req)
@@ -116,11 +121,13 @@ func (r *resolver) checkPrimary(ctx context.Context, bo *Backoff, callerTS, now 
 		return txnStatus{}, err
 	case resp.Error.GetTxnNotFound() != nil:
 		return txnStatus{alive: true}, nil // between the lock of a secondary and that of the primary
+	case resp.Error.GetPrimaryMismatch() != nil && req.ResolvingPessimisticLock:
+		return txnStatus{}, nil // a left-over from before the transaction chose another primary
 	case resp.Error != nil:
 		return txnStatus{}, keyError(resp.Error)
 	case resp.LockTtl > 0:
 		li := resp.LockInfo
-		if li.GetUseAsyncCommit() && physicalMillis(l.LockVersion)+int64(resp.LockTtl) < physicalMillis(now) {
+		if li.GetUseAsyncCommit() && !req.ForceSyncCommit && physicalMillis(req.LockTs)+int64(resp.LockTtl) < physicalMillis(req.CurrentTs) {
 			return txnStatus{primary: li}, nil
 		}
 		return txnStatus{alive: true, pushed: resp.Action == kvrpcpb.Action_MinCommitTSPushed}, nil
@@ -134,7 +141,7 @@ func (r *resolver) checkSecondaries(ctx context.Context, bo *Backoff, primary *k
 	secondaries := slices.Clone(primary.Secondaries)
 	slices.SortFunc(secondaries, bytes.Compare)
 	var mu sync.Mutex
-	commitTS, decided, missing := primary.MinCommitTs, uint64(0), false
+	commitTS, decided, missing, plain := primary.MinCommitTs, uint64(0), false, false
 	var check func(context.Context, *Backoff, batch) error
 	check = func(ctx context.Context, bo *Backoff, b batch) error {
 		var resp *kvrpcpb.CheckSecondaryLocksResponse
@@ -158,6 +165,7 @@ func (r *resolver) checkSecondaries(ctx context.Context, bo *Backoff, primary *k
 		missing = missing || len(resp.Locks) < len(b.keys)
 		for _, l := range resp.Locks {
 			commitTS = max(commitTS, l.MinCommitTs)
+			plain = plain || !l.UseAsyncCommit
 		}
 		return nil
 	}
@@ -169,14 +177,19 @@ func (r *resolver) checkSecondaries(ctx context.Context, bo *Backoff, primary *k
 		commitTS = decided
 	case missing:
 		commitTS = 0
+	case plain:
+		return txnStatus{}, errTwoPhase
 	}
 	return txnStatus{commitTS: commitTS}, r.finish(ctx, bo, &kvrpcpb.LockInfo{
 		Key: primary.PrimaryLock, LockVersion: primary.LockVersion, TxnSize: 1}, commitTS)
 }
 
 // finish commits or rolls back a lock whose transaction's outcome is known: this key of a small transaction, all of the
-// region's of a big one.
+// region's of a big one. A pessimistic lock just goes: it is not part of what the transaction wrote.
 func (r *resolver) finish(ctx context.Context, bo *Backoff, l *kvrpcpb.LockInfo, commitTS uint64) error {
+	if l.LockType == kvrpcpb.Op_PessimisticLock {
+		return r.unlock(ctx, bo, l)
+	}
 	req := &kvrpcpb.ResolveLockRequest{StartVersion: l.LockVersion, CommitVersion: commitTS}
 	if l.TxnSize < bigTxn {
 		req.Keys = [][]byte{l.Key}
@@ -192,6 +205,17 @@ func (r *resolver) finish(ctx context.Context, bo *Backoff, l *kvrpcpb.LockInfo,
 		err = keyError(resp.Error)
 	}
 	return err
+}
+
+func (r *resolver) unlock(ctx context.Context, bo *Backoff, l *kvrpcpb.LockInfo) error {
+	return r.c.send(ctx, bo, l.Key, func(st Store, reg *Region) (*errorpb.Error, error) {
+		resp, err := st.KVPessimisticRollback(ctx, &kvrpcpb.PessimisticRollbackRequest{Context: reg.Context(),
+			StartVersion: l.LockVersion, ForUpdateTs: l.LockForUpdateTs, Keys: [][]byte{l.Key}})
+		if errs := resp.GetErrors(); err == nil && len(errs) > 0 {
+			return nil, permanent{keyError(errs[0])}
+		}
+		return resp.GetRegionError(), err
+	})
 }
 
 func (r *resolver) outcome(startTS uint64) (commitTS uint64, ok bool) {

@@ -282,6 +282,15 @@ type batch struct {
 	keys   [][]byte
 }
 
+// prefix is the number of ascending keys, the first of which lies in r, before the first beyond it.
+func (r *Region) prefix(keys [][]byte) int {
+	end := r.Range.End
+	if len(end) == 0 {
+		return len(keys)
+	}
+	return sort.Search(len(keys), func(i int) bool { return bytes.Compare(keys[i], end) >= 0 })
+}
+
 // group cuts ascending keys by region.
 func (c *Client) group(ctx context.Context, bo *Backoff, keys [][]byte) ([]batch, error) {
 	var out []batch
@@ -290,10 +299,7 @@ func (c *Client) group(ctx context.Context, bo *Backoff, keys [][]byte) ([]batch
 		if err != nil {
 			return nil, err
 		}
-		n := len(keys)
-		if end := r.Range.End; len(end) > 0 {
-			n = sort.Search(len(keys), func(i int) bool { return bytes.Compare(keys[i], end) >= 0 })
-		}
+		n := r.prefix(keys)
 		out = append(out, batch{r, keys[:n]})
 		keys = keys[n:]
 	}

@@ -2,20 +2,57 @@ package kvclient
 
 import (
 	"context"
+	"time"
 
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 )
 
-// Txn is an optimistic transaction: reads see its snapshot and its own writes, which stay in memory until Commit. One
-// goroutine, except that its Snapshot may be read concurrently.
+// Txn is a transaction: reads see its snapshot and its own writes, which stay in memory until Commit. One goroutine, except
+// that its Snapshot may be read concurrently. A pessimistic transaction (BeginPessimistic) can lock keys before.
 type Txn struct {
-	c    *Client
-	snap *Snapshot
-	buf  buffer
+	c       *Client
+	startTS uint64
+	began   time.Time
+	snap    *Snapshot // what reads see
+	buf     buffer
+	single  bool
+	pess    *pessimism // nil: optimistic
 }
 
-// StartTS identifies the transaction and is the timestamp it reads at.
-func (t *Txn) StartTS() uint64 { return t.snap.ts }
+// StartTS identifies the transaction.
+func (t *Txn) StartTS() uint64 { return t.startTS }
+
+// ReadTS is the timestamp that reads see: StartTS, or a later one between ReadNewest and ReadSnapshot.
+func (t *Txn) ReadTS() uint64 { return t.snap.ts }
+
+// ReadNewest makes reads see what has been committed by now, and Lock accept it. Statements that change or lock rows read
+// so in a pessimistic transaction.
+func (t *Txn) ReadNewest(ctx context.Context) error {
+	ts, err := t.c.TS(ctx)
+	if err != nil {
+		return err
+	}
+	t.snap = t.c.Snapshot(ts)
+	if t.pess != nil {
+		t.pess.forUpdateTS = ts
+	}
+	return nil
+}
+
+// ReadSnapshot makes reads see the transaction's snapshot again.
+func (t *Txn) ReadSnapshot() {
+	if t.snap.ts != t.startTS {
+		t.snap = t.c.Snapshot(t.startTS)
+	}
+}
+
+// Single says that the transaction began with the one statement that it runs, which can be run again. Its start ts then
+// exceeds the commit ts of whatever was finished before the statement came, and Commit needs no other; and Commit does not
+// wait long for other transactions' locks, but fails with *LockTimeoutError.
+func (t *Txn) Single() { t.single = true }
+
+// singleBlockedMax is how long the Commit of a single statement waits for a lock. Two of them may wait for each other.
+const singleBlockedMax = 100 * time.Millisecond
 
 // Snapshot reads without the transaction's own writes.
 func (t *Txn) Snapshot() *Snapshot { return t.snap }
@@ -131,5 +168,12 @@ func (t *Txn) RollbackTo(savepoint int) { t.buf.rollbackTo(savepoint) }
 func (t *Txn) Len() int   { return len(t.buf.entries) }
 func (t *Txn) Bytes() int { return t.buf.bytes }
 
-// Rollback drops the buffer. Nothing has been sent before Commit, so there is nothing to undo elsewhere.
-func (t *Txn) Rollback() { t.buf = buffer{} }
+// WrittenSince lists the keys that were written since the savepoint, some perhaps twice.
+func (t *Txn) WrittenSince(savepoint int) [][]byte { return t.buf.writtenSince(savepoint) }
+
+// Rollback drops the buffer and releases the locks.
+func (t *Txn) Rollback() {
+	t.release(t.locked())
+	t.stopHeartbeat()
+	t.buf = buffer{}
+}

@@ -1,0 +1,49 @@
+package kvclient
+
+import (
+	"context"
+	"time"
+
+	"github.com/pingcap/kvproto/pkg/errorpb"
+	"github.com/pingcap/kvproto/pkg/kvrpcpb"
+)
+
+// txnLifeMax is how long a transaction's locks are kept alive.
+const txnLifeMax = time.Hour
+
+// keepAlive extends the life of the primary lock of a transaction that began age ago, and whose lock lives for life from now
+// on, again and again until the returned function is called, the lock is gone, or the transaction is too old: then others
+// may resolve it.
+func (c *Client) keepAlive(startTS uint64, primary []byte, age, life time.Duration) (stop func()) {
+	ctx, cancel := context.WithCancel(c.beating)
+	c.beats.Add(1)
+	go func() {
+		defer c.beats.Done()
+		for ; age < txnLifeMax; life = lockTTLMax {
+			if c.opts.Sleep(ctx, life/2) != nil {
+				return
+			}
+			age += life / 2
+			if alive := c.beat(ctx, startTS, primary, age+lockTTLMax); !alive {
+				return
+			}
+		}
+	}()
+	return cancel
+}
+
+// beat is one heartbeat. The lock is not alive if the store says so; a store that cannot be asked is asked again later.
+func (c *Client) beat(ctx context.Context, startTS uint64, primary []byte, ttl time.Duration) (alive bool) {
+	var resp *kvrpcpb.TxnHeartBeatResponse
+	err := c.send(ctx, newBackoff(&c.opts, lockTTLMin), primary, func(st Store, r *Region) (*errorpb.Error, error) {
+		var err error
+		resp, err = st.KvTxnHeartBeat(ctx, &kvrpcpb.TxnHeartBeatRequest{Context: r.Context(), PrimaryLock: primary,
+			StartVersion: startTS, AdviseLockTtl: uint64(ttl / time.Millisecond)})
+		return resp.GetRegionError(), err
+	})
+	if err != nil {
+		c.opts.Logger.Warn("heartbeat of a transaction failed", "start_ts", startTS, "err", err)
+		return true
+	}
+	return resp.Error == nil
+}
