@@ -2,6 +2,7 @@ package txn
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,11 +19,15 @@ import (
 
 // ManagerOptions configure a Manager. Zero values stand for the defaults named.
 type ManagerOptions struct {
-	// LockWait is the longest that a pessimistic lock request waits, and the time for one that leaves it to the store: one
-	// second by default.
+	// LockWait is the longest that a pessimistic lock request waits, and the time for one that leaves it to the store:
+	// DefaultLockWait by default.
 	LockWait time.Duration
+	// Detector finds deadlocks; by default one that knows the waits of this store alone.
+	Detector Detector
 	// After returns a channel that receives when the duration has passed, time.After by default.
 	After func(time.Duration) <-chan time.Time
+	// Now is the clock by which waits are measured, time.Now by default.
+	Now func() time.Time
 	// Logger is slog.Default() by default.
 	Logger *slog.Logger
 }
@@ -38,16 +43,27 @@ type Manager struct {
 
 // NewManager returns a manager on store. All users of the store share c.
 func NewManager(store storage.Store, c *Concurrency, o ManagerOptions) *Manager {
-	if o.LockWait == 0 {
-		o.LockWait = time.Second
-	}
+	return &Manager{store: store, conc: c, latches: newLatches(), waits: newLockWaits(), opts: o.withDefaults()}
+}
+
+// DefaultLockWait is the longest wait of a pessimistic lock request.
+const DefaultLockWait = time.Second
+
+func (o ManagerOptions) withDefaults() ManagerOptions {
+	o.LockWait = cmp.Or(o.LockWait, DefaultLockWait)
 	if o.After == nil {
 		o.After = time.After
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Detector == nil {
+		o.Detector = loneDetector{NewWaitGraph(o.LockWait, o.Now)}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	return &Manager{store: store, conc: c, latches: newLatches(), waits: newLockWaits(), opts: o}
+	return o
 }
 
 // RegionOf returns the region a request is meant for: at its leader. What other replicas may serve goes by ReadRegion.

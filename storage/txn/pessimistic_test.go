@@ -63,6 +63,21 @@ func (w waitTest) unlock(start uint64, keys ...string) {
 	synctest.Wait()
 }
 
+func (w waitTest) prewrite(start uint64, key string) {
+	_, err := w.m.Prewrite(context.Background(), &kvrpcpb.PrewriteRequest{
+		Context: storagetest.Context(), StartVersion: start, PrimaryLock: []byte(key), LockTtl: 3000,
+		Mutations: []*kvrpcpb.Mutation{{Op: kvrpcpb.Op_Put, Key: []byte(key), Value: []byte("v")}},
+	})
+	require.NoError(w, err)
+}
+
+func (w waitTest) commit(start, commit uint64, key string) {
+	_, err := w.m.Commit(context.Background(), &kvrpcpb.CommitRequest{
+		Context: storagetest.Context(), StartVersion: start, CommitVersion: commit, Keys: [][]byte{[]byte(key)},
+	})
+	require.NoError(w, err)
+}
+
 func TestLockWaitIsWokenInOrder(t *testing.T) {
 	runWaitTest(t, func(w waitTest) {
 		require.Nil(w, w.lock(10, -1, "a"))
@@ -73,7 +88,7 @@ func TestLockWaitIsWokenInOrder(t *testing.T) {
 		w.unlock(20, "a")
 		require.Nil(w, <-second)
 		require.Empty(w, w.m.waits.byKey)
-		require.Empty(w, w.m.waits.byTxn)
+		require.Empty(w, w.m.opts.Detector.(loneDetector).graph.waits)
 	})
 }
 
@@ -95,13 +110,9 @@ func TestLockWaitPassesWakeUpOn(t *testing.T) {
 
 func TestLockWaitEndsInConflict(t *testing.T) {
 	runWaitTest(t, func(w waitTest) {
-		prewrite := &kvrpcpb.PrewriteRequest{Context: storagetest.Context(), StartVersion: 10, PrimaryLock: []byte("a"), LockTtl: 3000,
-			Mutations: []*kvrpcpb.Mutation{{Op: kvrpcpb.Op_Put, Key: []byte("a"), Value: []byte("v")}}}
-		_, err := w.m.Prewrite(context.Background(), prewrite)
-		require.NoError(w, err)
+		w.prewrite(10, "a")
 		waiting := w.start(20, 60_000, "a")
-		_, err = w.m.Commit(context.Background(), &kvrpcpb.CommitRequest{Context: storagetest.Context(), StartVersion: 10, CommitVersion: 25, Keys: [][]byte{[]byte("a")}})
-		require.NoError(w, err)
+		w.commit(10, 25, "a")
 		e := <-waiting
 		require.Equal(w, kvrpcpb.WriteConflict_PessimisticRetry, e.Conflict.Reason)
 		require.NotEmpty(w, e.Retryable)
@@ -113,7 +124,7 @@ func TestLockWaitTimesOut(t *testing.T) {
 		require.Nil(w, w.lock(10, -1, "a"))
 		before := time.Now()
 		e := w.lock(20, 250, "a")
-		require.Equal(w, uint64(250), e.Locked.DurationToLastUpdateMs)
+		require.Zero(w, e.Locked.DurationToLastUpdateMs)
 		require.Equal(w, 250*time.Millisecond, time.Since(before))
 		e = w.lock(20, 0, "a")
 		require.NotNil(w, e.Locked)
@@ -150,5 +161,70 @@ func TestDeadlockIsFound(t *testing.T) {
 		require.Nil(w, <-y)
 		w.unlock(20, "b", "c")
 		require.Nil(w, <-x)
+	})
+}
+
+// The oldest transaction is woken first, whoever came first.
+func TestLockWaitIsByAge(t *testing.T) {
+	runWaitTest(t, func(w waitTest) {
+		require.Nil(w, w.lock(10, -1, "a"))
+		young, old := w.start(30, 60_000, "a"), w.start(20, 60_000, "a")
+		w.unlock(10, "a")
+		require.Nil(w, <-old)
+		require.Empty(w, young)
+		w.unlock(20, "a")
+		require.Nil(w, <-young)
+	})
+}
+
+// After a conflict the next request is woken a moment later: the first one's client may have come back by then.
+func TestLockWaitGivesWayAfterConflict(t *testing.T) {
+	runWaitTest(t, func(w waitTest) {
+		w.prewrite(10, "a")
+		first, second := w.start(20, 60_000, "a"), w.start(21, 60_000, "a")
+		w.commit(10, 25, "a")
+		require.NotNil(w, (<-first).GetConflict())
+		require.Empty(w, second)
+		require.Nil(w, w.lock(30, -1, "a"))
+		before := time.Now()
+		locked := (<-second).GetLocked()
+		require.Equal(w, uint64(30), locked.GetLockVersion())
+		require.Equal(w, time.Second, time.Since(before))
+	})
+}
+
+// A circle closes also when a lock changes hands behind those who wait for it.
+func TestDeadlockIsFoundWhenALockChangesHands(t *testing.T) {
+	runWaitTest(t, func(w waitTest) {
+		require.Nil(w, w.lock(10, -1, "a"))
+		require.Nil(w, w.lock(30, -1, "b"))
+		x := w.start(20, 60_000, "b")
+		y := w.start(20, 60_000, "a")
+		z := w.start(30, 60_000, "a")
+		w.unlock(10, "a") // 20, the older, takes it: 30 waits for 20, which waits for 30
+		require.Nil(w, <-y)
+		e := (<-z).GetDeadlock()
+		require.NotNil(w, e)
+		require.Equal(w, uint64(20), e.LockTs)
+		w.unlock(30, "b")
+		require.Nil(w, <-x)
+		require.Empty(w, w.m.opts.Detector.(loneDetector).graph.waits)
+	})
+}
+
+// A transaction's first request is in no circle, and no detector is told.
+func TestFirstLockIsNotReported(t *testing.T) {
+	runWaitTest(t, func(w waitTest) {
+		require.Nil(w, w.lock(10, -1, "a"))
+		req := w.request(20, 100, "a")
+		req.IsFirstLock = true
+		go func() {
+			synctest.Wait()
+			require.Len(w, w.m.LockWaits(), 1)
+			require.Empty(w, w.m.opts.Detector.(loneDetector).graph.waits)
+		}()
+		resp, err := w.m.PessimisticLock(context.Background(), req)
+		require.NoError(w, err)
+		require.NotNil(w, resp.Errors[0].Locked)
 	})
 }

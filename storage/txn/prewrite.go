@@ -75,11 +75,27 @@ func (m *Manager) Prewrite(ctx context.Context, req *kvrpcpb.PrewriteRequest) (*
 	}
 	if len(resp.Errors) == 0 {
 		resp.MinCommitTs, resp.OnePcCommitTs = p.minCommitTS, p.onePCTS
-		if p.onePCTS > 0 && p.pessimistic() {
-			m.wake(p.userKeys()) // pessimistic locks are gone
-		}
+		p.tellWaiting(m)
 	}
 	return resp, nil
+}
+
+// tellWaiting tells the requests that wait for pessimistic locks what became of them.
+func (p *prewrite) tellWaiting(m *Manager) {
+	switch {
+	case p.committedTS > 0:
+	case p.onePCTS > 0 && p.pessimistic():
+		m.wake(p.userKeys())
+	case p.onePCTS == 0 && m.waits.waiting.Load() > 0:
+		for i := range p.keys {
+			if k := &p.keys[i]; k.pending() {
+				m.hold(k.Key, &mvcc.Lock{
+					Type: lockType(k.Op), Primary: p.req.PrimaryLock, StartTS: p.req.StartVersion, TTL: p.req.LockTtl,
+					ForUpdateTS: p.req.ForUpdateTs, TxnSize: p.req.TxnSize, AsyncCommit: p.minCommitTS > 0, MinCommitTS: p.minCommitTS,
+				})
+			}
+		}
+	}
 }
 
 func newPrewrite(req *kvrpcpb.PrewriteRequest) (*prewrite, error) {
