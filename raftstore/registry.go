@@ -115,6 +115,20 @@ func (r *registry) overlaps(start, end []byte, id uint64) bool {
 	return r.overlapping(start, end, id) != nil
 }
 
+// at returns the region that contains an encoded key, nil if it is not here.
+func (r *registry) at(key []byte) *metapb.Region {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	i, found := r.search(key)
+	if !found {
+		i--
+	}
+	if i < 0 || !contains(r.ranges[i], key) {
+		return nil
+	}
+	return r.ranges[i]
+}
+
 // siblings returns region and up to n regions that end where it begins, the next to the left and so on: where a split
 // may have left keys that region had.
 func (r *registry) siblings(region *metapb.Region, n int) []*metapb.Region {

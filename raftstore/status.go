@@ -53,6 +53,15 @@ func (s *Store) Region(id uint64) (RegionStatus, bool) {
 	return p.status(), true
 }
 
+// RegionAt returns the region of the store that contains an encoded key; false if it is not here.
+func (s *Store) RegionAt(key []byte) (RegionStatus, bool) {
+	region := s.regions.at(key)
+	if region == nil {
+		return RegionStatus{}, false
+	}
+	return s.Region(region.Id)
+}
+
 // Stats sums the store up.
 func (s *Store) Stats() StoreStats {
 	st := StoreStats{LogBytes: s.raftLog.Bytes(), PendingBytes: s.pending.Load(), SnapshotsSent: len(s.sending)}

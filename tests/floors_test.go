@@ -26,7 +26,10 @@ var floors = []struct {
 	{3, []string{"storage/mvcc", "storage/storagetest", "raftstore/raftlog"}},
 	{4, []string{"storage/txn", "storage/raw", "storage/columnar", "raftstore"}},
 	{5, []string{"coprocessor", "raftstore/*"}},
-	{6, []string{"server/kvservice", "server/flight", "server/transport", "server/pd", "server/pdclient", "server/status", "server/garbage", "server/zaplog"}},
+	{6, []string{
+		"server/kvservice", "server/flight", "server/transport", "server/deadlock", "server/garbage", "server/pd", "server/pdclient",
+		"server/status", "server/zaplog",
+	}},
 	{7, []string{"server/node"}},
 }
 

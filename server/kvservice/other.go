@@ -68,6 +68,11 @@ func (s *Service) GetStoreSafeTS(context.Context, *kvrpcpb.StoreSafeTSRequest) (
 	return &kvrpcpb.StoreSafeTSResponse{}, nil
 }
 
+// GetLockWaitInfo implements tikvpb.TikvServer: the pessimistic lock requests that wait on this store.
+func (s *Service) GetLockWaitInfo(context.Context, *kvrpcpb.GetLockWaitInfoRequest) (*kvrpcpb.GetLockWaitInfoResponse, error) {
+	return &kvrpcpb.GetLockWaitInfoResponse{Entries: s.d.Txn.LockWaits()}, nil
+}
+
 // GetHealthFeedback implements tikvpb.TikvServer: the store is as fast as it can be.
 func (s *Service) GetHealthFeedback(_ context.Context, req *kvrpcpb.GetHealthFeedbackRequest) (*kvrpcpb.GetHealthFeedbackResponse, error) {
 	if err := s.check(req.GetContext()); err != nil {

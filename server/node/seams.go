@@ -9,6 +9,7 @@ import (
 	"github.com/pingcap/kvproto/pkg/pdpb"
 
 	"github.com/scree-db/scree/raftstore"
+	"github.com/scree-db/scree/server/deadlock"
 	"github.com/scree-db/scree/server/pdclient"
 	"github.com/scree-db/scree/storage/txn"
 )
@@ -62,4 +63,25 @@ func (o *observer) OnLeader(region *metapb.Region, term uint64) {
 		case <-time.After(observerRetry):
 		}
 	}
+}
+
+// detectorRoles tell the deadlock detector who leads the first region.
+type detectorRoles struct {
+	raft *raftstore.Store
+	pd   *pdclient.Client
+}
+
+var _ deadlock.Roles = (*detectorRoles)(nil)
+
+func (r *detectorRoles) Leading() (region, term uint64, ok bool) {
+	first, here := r.raft.RegionAt(nil)
+	if !here || !first.IsLeader {
+		return 0, 0, false
+	}
+	return first.Region.GetId(), first.Term, true
+}
+
+func (r *detectorRoles) Leader(ctx context.Context) (storeID uint64, err error) {
+	_, leader, err := r.pd.Region(ctx, nil)
+	return leader.GetStoreId(), err
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	arrowflight "github.com/apache/arrow/go/v17/arrow/flight"
+	deadlockpb "github.com/pingcap/kvproto/pkg/deadlock"
 	"github.com/pingcap/kvproto/pkg/metapb"
 	"github.com/pingcap/kvproto/pkg/tikvpb"
 	"google.golang.org/grpc"
@@ -22,6 +23,7 @@ import (
 	"github.com/scree-db/scree/coprocessor"
 	"github.com/scree-db/scree/raftstore"
 	"github.com/scree-db/scree/raftstore/raftlog"
+	"github.com/scree-db/scree/server/deadlock"
 	"github.com/scree-db/scree/server/flight"
 	"github.com/scree-db/scree/server/garbage"
 	"github.com/scree-db/scree/server/kvservice"
@@ -74,6 +76,7 @@ type Store struct {
 	data, logs *engine.Engine
 	locks      *txn.Concurrency
 	manager    *txn.Manager
+	deadlocks  *deadlock.Detector
 	raft       *raftstore.Store
 	transport  *transport.Transport
 	beats      *pdclient.Heartbeats
@@ -210,7 +213,11 @@ func (s *Store) openRaft(context.Context) error {
 	}
 	s.raft = raft
 	s.opened(raft.Stop)
-	s.manager = txn.NewManager(raft, s.locks, txn.ManagerOptions{Logger: s.log})
+	s.deadlocks = deadlock.New(deadlock.Options{
+		StoreID: s.ident.StoreID, Roles: &detectorRoles{raft, s.opts.PD}, Dial: s.dial, Logger: s.log,
+	})
+	s.opened(s.deadlocks.Close)
+	s.manager = txn.NewManager(raft, s.locks, txn.ManagerOptions{Detector: s.deadlocks, Logger: s.log})
 	cop := s.opts.Coprocessor
 	cop.Logger = s.log
 	endpoint := coprocessor.NewEndpoint(raft, s.locks, cop)
@@ -236,6 +243,15 @@ func (s *Store) resolve(ctx context.Context, storeID uint64) (string, error) {
 		return meta.PeerAddress, nil
 	}
 	return meta.Address, nil
+}
+
+// dial connects to another store.
+func (s *Store) dial(ctx context.Context, storeID uint64) (*grpc.ClientConn, error) {
+	addr, err := s.resolve(ctx, storeID)
+	if err != nil {
+		return nil, fmt.Errorf("address of store %d: %w", storeID, err)
+	}
+	return transport.Dial(addr)
 }
 
 // join makes the store a member of the cluster: of a new one, it makes the first region.
@@ -271,6 +287,7 @@ func (s *Store) serve() error {
 	}
 	s.grpc = grpc.NewServer(transport.ServerOptions()...)
 	tikvpb.RegisterTikvServer(s.grpc, s.service)
+	deadlockpb.RegisterDeadlockServer(s.grpc, deadlock.NewService(s.deadlocks, s.manager.LockWaits))
 	arrowflight.RegisterFlightServiceServer(s.grpc, s.flight)
 	s.health = health.NewServer()
 	grpc_health_v1.RegisterHealthServer(s.grpc, s.health)

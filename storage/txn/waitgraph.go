@@ -84,6 +84,13 @@ func (g *WaitGraph) Clear() {
 	clear(g.waits)
 }
 
+// Len returns the number of transactions that wait.
+func (g *WaitGraph) Len() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.waits)
+}
+
 // path returns the edges from one transaction to another, nil if there is no way. Each transaction is visited once, and
 // without recursion: the graph is as deep as clients make it.
 func (g *WaitGraph) path(from, to uint64, now time.Time) []*deadlock.WaitForEntry {

@@ -2,6 +2,7 @@ package clientsuite
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -71,33 +72,69 @@ func (s *suite) pessimisticLocks(t *testing.T) {
 	require.NoError(t, free.Rollback())
 }
 
-// deadlock: two transactions that wait for each other; one of them is told, and the other goes on when it gives way.
+// deadlock: transactions that wait for each other in a circle, on one store and across stores; one of them is told, and
+// the others go on when it gives way.
 func (s *suite) deadlock(t *testing.T) {
-	keys := []string{"deadlock/a", "deadlock/b"}
-	txns := []*Txn{s.beginPessimistic(t), s.beginPessimistic(t)}
-	for i := range txns {
-		_, err := s.lock(t, txns[i], kv.LockNoWait, keys[i])
-		require.NoError(t, err)
-	}
+	s.circle(t, "deadlock/a", "deadlock/b")
+	s.circle(t, "deadlock/a", "deadlock/b", "deadlock/c", "deadlock/d")
+	far := s.onEachStore(t, "deadlock/far")
+	s.circle(t, far[0], far[1])
+	s.circle(t, far[1], far[2], far[0])
+	s.circle(t, far[2], far[1])
+}
+
+// circle has each of some transactions hold one key and ask for the next one's.
+func (s *suite) circle(t *testing.T, keys ...string) {
 	type outcome struct {
 		i   int
 		err error
 	}
-	outcomes := make(chan outcome, len(txns))
+	outcomes := make(chan outcome, len(keys))
+	txns := make([]*Txn, len(keys))
+	for i := range keys {
+		txns[i] = s.beginPessimistic(t)
+		_, err := s.lock(t, txns[i], kv.LockNoWait, keys[i])
+		require.NoError(t, err)
+	}
 	for i := range txns {
 		go func() {
-			_, err := s.lock(t, txns[i], kv.LockAlwaysWait, keys[1-i])
+			_, err := s.lock(t, txns[i], kv.LockAlwaysWait, keys[(i+1)%len(keys)])
 			outcomes <- outcome{i, err}
 		}()
 	}
-	first := <-outcomes
+	told := <-outcomes
 	var deadlock *tikverr.ErrDeadlock
-	require.ErrorAs(t, first.err, &deadlock)
-	require.NotEmpty(t, deadlock.WaitChain)
-	require.NoError(t, txns[first.i].Rollback())
-	second := <-outcomes
-	require.NoError(t, second.err)
-	require.NoError(t, txns[second.i].Rollback())
+	require.ErrorAs(t, told.err, &deadlock)
+	require.Len(t, deadlock.WaitChain, len(keys))
+	for i, wait := range deadlock.WaitChain {
+		require.Equal(t, wait.WaitForTxn, deadlock.WaitChain[(i+1)%len(keys)].Txn)
+	}
+	require.NoError(t, txns[told.i].Rollback())
+	for range len(keys) - 1 {
+		next := <-outcomes
+		require.NoError(t, next.err)
+		require.NoError(t, txns[next.i].Rollback())
+	}
+}
+
+// onEachStore returns three keys in regions that three stores lead. It splits off regions until there are such: new regions
+// give the placement driver reason to balance leaders.
+func (s *suite) onEachStore(t *testing.T, prefix string) (keys []string) {
+	for n := 1; n <= 100 && len(keys) < 3; n++ {
+		s.cut(t, fmt.Sprintf("%s/%02d", prefix, n))
+		keys = nil
+		led := make(map[uint64]bool)
+		for i := range n {
+			k := fmt.Sprintf("%s/%02d", prefix, i+1)
+			region, err := s.txn.GetPDClient().GetRegion(ctx, []byte(k))
+			require.NoError(t, err)
+			if store := region.Leader.GetStoreId(); store != 0 && !led[store] {
+				led[store], keys = true, append(keys, k)
+			}
+		}
+	}
+	require.Len(t, keys, 3)
+	return keys
 }
 
 // Failpoints that make of a committing client one that dies at some step: its locks stay, and live a millisecond.
