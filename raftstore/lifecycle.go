@@ -409,7 +409,9 @@ func (s *Store) clearData(id uint64, m mark) error {
 }
 
 // dataFamilies are the families of regions' data, in the order of their bytes.
-var dataFamilies = []storage.CF{storage.CFDefault, storage.CFLock, storage.CFRaw, storage.CFWrite}
+var dataFamilies = []storage.CF{
+	storage.CFRawLock, storage.CFRawV2, storage.CFRawWrite, storage.CFDefault, storage.CFLock, storage.CFRaw, storage.CFWrite,
+}
 
 func dataRanges(region *metapb.Region) []engine.Range {
 	ranges := make([]engine.Range, 0, len(dataFamilies))

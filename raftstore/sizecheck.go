@@ -72,7 +72,7 @@ func (s *Store) splitEvenly(p *peer, region *metapb.Region, r *role, cf storage.
 // evenKeys chooses up to parts-1 keys that cut what cf holds of region into like parts. They are boundaries between user
 // keys, in their encoded form. Raw keys of API V1 have no such form, so a region of them is not split by size.
 func (s *Store) evenKeys(region *metapb.Region, cf storage.CF, parts int) ([][]byte, error) {
-	if cf == storage.CFRaw || parts < 2 {
+	if cf == storage.CFRaw || cf == storage.CFRawLock || cf == storage.CFRawWrite || parts < 2 {
 		return nil, nil
 	}
 	samples, err := s.sampleKeys(region, cf)

@@ -14,13 +14,17 @@ import (
 // CF is a column family: a key space of its own inside a region.
 type CF byte
 
-// The column families. Transactional data lives in CFLock, CFWrite and CFDefault under mce(user key); raw data in
-// CFRaw, or the family a raw request names, under the key form of its API version.
+// The column families. Transactional data lives in CFLock, CFWrite and CFDefault under mce(user key). Raw data has
+// families of its own: a client of API V1 names default, lock or write, and cannot harm transactions by it.
 const (
 	CFDefault CF = 'd' // mce(key) + ^start_ts -> long values
 	CFLock    CF = 'l' // mce(key) -> lock record
 	CFWrite   CF = 'w' // mce(key) + ^commit_ts -> write record
-	CFRaw     CF = 'r' // raw keys of API V1
+
+	CFRaw      CF = 'r' // API V1: key -> value; with TTL the value is one of codec/rawvalue
+	CFRawLock  CF = 'L' // the same, where the client names the family lock
+	CFRawWrite CF = 'W' // and where it names write
+	CFRawV2    CF = 'R' // API V2: mce('r' + keyspace + key) -> value of codec/rawvalue
 )
 
 // Region addresses one region as the caller knows it. Mismatches come back as *RegionError.

@@ -3,7 +3,6 @@ package raw
 import (
 	"bytes"
 	"context"
-	"slices"
 
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 
@@ -22,7 +21,11 @@ func (s *Service) Put(ctx context.Context, req *kvrpcpb.RawPutRequest) (*kvrpcpb
 
 // BatchPut serves RawBatchPut: all pairs or none.
 func (s *Service) BatchPut(ctx context.Context, req *kvrpcpb.RawBatchPutRequest) (*kvrpcpb.RawBatchPutResponse, error) {
-	err := s.put(ctx, req.Context, req.Cf, req.ForCas, req.Ttls, req.Pairs...)
+	ttls := req.Ttls
+	if len(ttls) == 0 {
+		ttls = []uint64{req.Ttl} // where older clients have it, one for all
+	}
+	err := s.put(ctx, req.Context, req.Cf, req.ForCas, ttls, req.Pairs...)
 	resp := &kvrpcpb.RawBatchPutResponse{}
 	if resp.Error, err = text(err); err != nil {
 		return nil, err
@@ -31,21 +34,23 @@ func (s *Service) BatchPut(ctx context.Context, req *kvrpcpb.RawBatchPutRequest)
 }
 
 func (s *Service) put(ctx context.Context, pb *kvrpcpb.Context, cfName string, forCAS bool, ttls []uint64, pairs ...*kvrpcpb.KvPair) error {
-	cf, err := family(cfName)
+	cf, err := s.admit(pb, cfName)
 	if err != nil {
-		return refuse(err)
+		return err
 	}
-	if slices.ContainsFunc(ttls, func(ttl uint64) bool { return ttl > 0 }) {
-		return refuse(errNoTTL)
+	ttl, err := s.ttls(ttls, len(pairs))
+	if err != nil {
+		return &refusal{err}
 	}
-	mods := make([]storage.Modify, len(pairs))
+	mods, now := make([]storage.Modify, len(pairs)), s.now()
 	for i, p := range pairs {
-		if len(p.GetKey()) == 0 {
-			return refuse(errEmptyKey)
+		key, err := s.storedKey(p.GetKey())
+		if err != nil {
+			return err
 		}
-		mods[i] = storage.Modify{Op: storage.OpPut, CF: cf, Key: p.Key, Value: p.Value}
+		mods[i] = storage.Modify{Op: storage.OpPut, CF: cf, Key: key, Value: s.value(p.Value, ttl(i), now)}
 	}
-	return s.writeFor(ctx, pb, forCAS, mods)
+	return s.writeOrdered(ctx, pb, forCAS, mods)
 }
 
 // Delete serves RawDelete.
@@ -69,32 +74,48 @@ func (s *Service) BatchDelete(ctx context.Context, req *kvrpcpb.RawBatchDeleteRe
 }
 
 func (s *Service) delete(ctx context.Context, pb *kvrpcpb.Context, cfName string, forCAS bool, keys ...[]byte) error {
-	cf, err := family(cfName)
+	cf, err := s.admit(pb, cfName)
 	if err != nil {
-		return refuse(err)
+		return err
 	}
 	mods := make([]storage.Modify, len(keys))
 	for i, k := range keys {
-		mods[i] = storage.Modify{Op: storage.OpDelete, CF: cf, Key: k}
+		stored, err := s.storedKey(k)
+		if err != nil {
+			return err
+		}
+		mods[i] = storage.Modify{Op: storage.OpDelete, CF: cf, Key: stored}
 	}
-	return s.writeFor(ctx, pb, forCAS, mods)
+	return s.writeOrdered(ctx, pb, forCAS, mods)
 }
 
 // DeleteRange serves RawDeleteRange. Bounds are cut to the region.
 func (s *Service) DeleteRange(ctx context.Context, req *kvrpcpb.RawDeleteRangeRequest) (*kvrpcpb.RawDeleteRangeResponse, error) {
-	cf, err := family(req.Cf)
-	if err != nil {
-		return &kvrpcpb.RawDeleteRangeResponse{Error: err.Error()}, nil
-	}
-	snap, err := s.snapshot(ctx, req.Context)
-	if err != nil {
+	err := s.deleteRange(ctx, req)
+	resp := &kvrpcpb.RawDeleteRangeResponse{}
+	if resp.Error, err = text(err); err != nil {
 		return nil, err
 	}
-	at, r := fixed(req.Context, snap), snap.Region()
+	return resp, nil
+}
+
+func (s *Service) deleteRange(ctx context.Context, req *kvrpcpb.RawDeleteRangeRequest) error {
+	cf, err := s.admit(req.Context, req.Cf)
+	if err != nil {
+		return err
+	}
+	if err := s.checkRange(req.StartKey, req.EndKey); err != nil {
+		return &refusal{err}
+	}
+	snap, err := s.snapshot(ctx, regionOf(req.Context))
+	if err != nil {
+		return err
+	}
+	at, r := fixed(regionOf(req.Context), snap), snap.Region()
 	if err := snap.Close(); err != nil {
-		return nil, err
+		return err
 	}
-	start, end := bound(req.StartKey), bound(req.EndKey)
+	start, end := s.bound(req.StartKey), s.bound(req.EndKey)
 	if bytes.Compare(start, r.StartKey) < 0 {
 		start = r.StartKey
 	}
@@ -102,12 +123,9 @@ func (s *Service) DeleteRange(ctx context.Context, req *kvrpcpb.RawDeleteRangeRe
 		end = r.EndKey
 	}
 	if end != nil && bytes.Compare(start, end) >= 0 {
-		return &kvrpcpb.RawDeleteRangeResponse{}, nil
+		return nil
 	}
-	if err := s.store.Write(ctx, at, []storage.Modify{{Op: storage.OpDeleteRange, CF: cf, Key: start, EndKey: end}}); err != nil {
-		return nil, err
-	}
-	return &kvrpcpb.RawDeleteRangeResponse{}, nil
+	return s.store.Write(ctx, at, []storage.Modify{{Op: storage.OpDeleteRange, CF: cf, Key: start, EndKey: end}})
 }
 
 // CompareAndSwap serves RawCompareAndSwap: it writes if the key has the value the client believes it has.
@@ -121,20 +139,25 @@ func (s *Service) CompareAndSwap(ctx context.Context, req *kvrpcpb.RawCASRequest
 }
 
 func (s *Service) compareAndSwap(ctx context.Context, req *kvrpcpb.RawCASRequest, resp *kvrpcpb.RawCASResponse) error {
-	cf, err := family(req.Cf)
-	if err != nil {
-		return refuse(err)
-	}
-	if req.Ttl > 0 {
-		return refuse(errNoTTL)
-	}
-	defer s.lock(req.Key)()
-	snap, err := s.snapshot(ctx, req.Context, req.Key)
+	cf, err := s.admit(req.Context, req.Cf)
 	if err != nil {
 		return err
 	}
-	at := fixed(req.Context, snap)
-	current, err := snap.Get(cf, req.Key)
+	ttl, err := s.ttls([]uint64{req.Ttl}, 1)
+	if err != nil {
+		return &refusal{err}
+	}
+	key, err := s.storedKey(req.Key)
+	if err != nil {
+		return err
+	}
+	defer s.lock(key)()
+	snap, err := s.snapshot(ctx, regionOf(req.Context), key)
+	if err != nil {
+		return err
+	}
+	at, now := fixed(regionOf(req.Context), snap), s.now()
+	current, _, err := s.read(snap, cf, key, now)
 	if err := join(err, snap.Close()); err != nil {
 		return err
 	}
@@ -142,9 +165,9 @@ func (s *Service) compareAndSwap(ctx context.Context, req *kvrpcpb.RawCASRequest
 	if resp.PreviousNotExist != req.PreviousNotExist || !bytes.Equal(current, req.PreviousValue) && current != nil {
 		return nil
 	}
-	mod := storage.Modify{Op: storage.OpPut, CF: cf, Key: req.Key, Value: req.Value}
+	mod := storage.Modify{Op: storage.OpPut, CF: cf, Key: key, Value: s.value(req.Value, ttl(0), now)}
 	if req.Delete {
-		mod = storage.Modify{Op: storage.OpDelete, CF: cf, Key: req.Key}
+		mod = storage.Modify{Op: storage.OpDelete, CF: cf, Key: key}
 	}
 	// The stripe is held until the outcome is known: a write applied after the next comparison would undo it.
 	err = s.store.Write(context.WithoutCancel(ctx), at, []storage.Modify{mod})
