@@ -18,6 +18,9 @@ func (s *Service) Coprocessor(ctx context.Context, req *copb.Request) (*copb.Res
 	if err := s.check(req.GetContext()); err != nil {
 		return nil, err
 	}
+	if text := s.refused(req); text != "" {
+		return &copb.Response{OtherError: text}, nil
+	}
 	return s.d.Coprocessor.Handle(ctx, req), nil
 }
 
@@ -26,6 +29,9 @@ func (s *Service) Query(ctx context.Context, req *copb.Request, sink func(execut
 	if err := s.check(req.GetContext()); err != nil {
 		return nil, err
 	}
+	if text := s.refused(req); text != "" {
+		return &copb.Response{OtherError: text}, nil
+	}
 	return s.d.Coprocessor.Stream(ctx, req, sink)
 }
 
@@ -33,9 +39,9 @@ func (s *Service) Query(ctx context.Context, req *copb.Request, sink func(execut
 const splitKeysMax = 4096
 
 // SplitRegion implements tikvpb.TikvServer. Regions are bounded by encoded keys, whatever the data in them, so that
-// transactional clients can read every bound.
+// transactional clients can read every bound. Where there are none, with raw keys under API V1 with TTL, bounds are raw keys.
 func (s *Service) SplitRegion(ctx context.Context, req *kvrpcpb.SplitRegionRequest) (*kvrpcpb.SplitRegionResponse, error) {
-	return unary(s, ctx, req, s.splitRegion, func(e *errorpb.Error) *kvrpcpb.SplitRegionResponse {
+	return serve(s, ctx, req, s.splitRegion, func(e *errorpb.Error) *kvrpcpb.SplitRegionResponse {
 		return &kvrpcpb.SplitRegionResponse{RegionError: e}
 	})
 }
@@ -50,7 +56,9 @@ func (s *Service) splitRegion(ctx context.Context, req *kvrpcpb.SplitRegionReque
 	}
 	encoded := make([][]byte, len(keys))
 	for i, k := range keys {
-		encoded[i] = memcmp.AppendBytes(nil, k)
+		if encoded[i] = k; s.d.API != kvrpcpb.APIVersion_V1TTL {
+			encoded[i] = memcmp.AppendBytes(nil, k)
+		}
 	}
 	regions, err := s.d.Splitter.SplitRegion(ctx, txn.RegionOf(req.Context), encoded)
 	if err != nil {

@@ -2,7 +2,8 @@
 // the same process (Service satisfies sql-gateway/kvclient.Store). It checks who a request is for, passes it to the
 // transaction layer, the raw service or the coprocessor, and puts errors into the place where clients look for them:
 //
-//	wrong cluster or API version    gRPC status InvalidArgument
+//	wrong cluster                   gRPC status InvalidArgument
+//	wrong API version               the response's error, see apiversion.go
 //	wrong region, epoch, leader ... the response's region_error
 //	locks, conflicts ...            the response's error: the transaction layer's business
 //	outcome unknown, internal       gRPC status; for a commit clients take it as undetermined
@@ -44,6 +45,7 @@ type RaftStreams interface {
 // Deps are what a Service stands on.
 type Deps struct {
 	ClusterID, StoreID uint64
+	API                kvrpcpb.APIVersion // that of Raw; transactional requests are held against it here
 	Txn                *txn.Manager
 	Raw                *raw.Service
 	Coprocessor        *coprocessor.Endpoint
@@ -75,13 +77,10 @@ func (s *Service) BatchRaft(stream tikvpb.Tikv_BatchRaftServer) error {
 }
 func (s *Service) Snapshot(stream tikvpb.Tikv_SnapshotServer) error { return s.d.Raft.Snapshot(stream) }
 
-// check refuses requests for another cluster or another API version.
+// check refuses requests for another cluster.
 func (s *Service) check(c *kvrpcpb.Context) error {
 	if id := c.GetClusterId(); id != 0 && id != s.d.ClusterID {
 		return status.Errorf(codes.InvalidArgument, "cluster id mismatch, request: %d, store: %d", id, s.d.ClusterID)
-	}
-	if v := c.GetApiVersion(); v != kvrpcpb.APIVersion_V1 {
-		return status.Errorf(codes.InvalidArgument, "api version %s is not supported, this store speaks V1", v)
 	}
 	return nil
 }
@@ -97,8 +96,16 @@ func withDeadline(ctx context.Context, c *kvrpcpb.Context) (context.Context, con
 
 type request interface{ GetContext() *kvrpcpb.Context }
 
-// unary runs one method; wrap makes its response of a region error.
-func unary[Q request, R any](s *Service, outer context.Context, req Q, run func(context.Context, Q) (*R, error), wrap func(*errorpb.Error) *R) (*R, error) {
+// unary runs a transactional method; wrap makes its response of a region error.
+func unary[Q request, R any](s *Service, ctx context.Context, req Q, run func(context.Context, Q) (*R, error), wrap func(*errorpb.Error) *R) (*R, error) {
+	if text := s.refused(req); text != "" {
+		return refuse[R](text)
+	}
+	return serve(s, ctx, req, run, wrap)
+}
+
+// serve is unary for methods of any API version.
+func serve[Q request, R any](s *Service, outer context.Context, req Q, run func(context.Context, Q) (*R, error), wrap func(*errorpb.Error) *R) (*R, error) {
 	if err := s.check(req.GetContext()); err != nil {
 		return nil, err
 	}

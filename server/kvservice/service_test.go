@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 	"github.com/pingcap/kvproto/pkg/metapb"
@@ -49,10 +50,15 @@ func (s *splitter) SplitRegion(_ context.Context, _ storage.Region, keys [][]byt
 }
 
 func newService(t *testing.T) (*kvservice.Service, *splitter) {
+	return newServiceOf(t, kvrpcpb.APIVersion_V1)
+}
+
+func newServiceOf(t *testing.T, api kvrpcpb.APIVersion) (*kvservice.Service, *splitter) {
 	store := storagetest.New(t)
 	locks, split := txn.NewConcurrency(), &splitter{}
 	return kvservice.New(kvservice.Deps{
-		ClusterID: clusterID, StoreID: storagetest.StoreID, Txn: txn.NewManager(store, locks, txn.ManagerOptions{}), Raw: raw.New(store),
+		ClusterID: clusterID, StoreID: storagetest.StoreID, Txn: txn.NewManager(store, locks, txn.ManagerOptions{}), Raw: raw.New(store, raw.Options{API: api, Now: time.Now}),
+		API:         api,
 		Coprocessor: coprocessor.NewEndpoint(store, locks, coprocessor.Options{}), Splitter: split,
 	}), split
 }
@@ -151,7 +157,7 @@ func TestBatchCommandsMismatch(t *testing.T) {
 	require.Equal(t, codes.InvalidArgument, status.Code(err))
 }
 
-// Where each kind of refusal stands: cluster and API version in the status, the region in the response.
+// Where each kind of refusal stands: the cluster in the status, API version and region in the response.
 func TestRefusals(t *testing.T) {
 	s, _ := newService(t)
 	get := func(change func(*kvrpcpb.Context)) (*kvrpcpb.GetResponse, error) {
@@ -161,9 +167,10 @@ func TestRefusals(t *testing.T) {
 	}
 	_, err := get(func(c *kvrpcpb.Context) { c.ClusterId = clusterID + 1 })
 	require.Equal(t, codes.InvalidArgument, status.Code(err))
-	_, err = get(func(c *kvrpcpb.Context) { c.ApiVersion = kvrpcpb.APIVersion_V2 })
-	require.Equal(t, codes.InvalidArgument, status.Code(err))
-	resp, err := get(func(c *kvrpcpb.Context) { c.RegionId = 1234 })
+	resp, err := get(func(c *kvrpcpb.Context) { c.ApiVersion = kvrpcpb.APIVersion_V2 })
+	require.NoError(t, err)
+	require.Contains(t, resp.Error.GetAbort(), "Api version in request does not match")
+	resp, err = get(func(c *kvrpcpb.Context) { c.RegionId = 1234 })
 	require.NoError(t, err)
 	require.NotNil(t, resp.RegionError)
 	resp, err = get(func(c *kvrpcpb.Context) { c.ClusterId = clusterID })
