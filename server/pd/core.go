@@ -22,6 +22,9 @@ type Config struct {
 	MaxStoreDownTime time.Duration
 	// OperatorTimeout is after how long an order that shows no effect is forgotten. Default 1 min.
 	OperatorTimeout time.Duration
+	// Keyspaces are made at the start where they are missing, beside the default one. They stay when they are no longer
+	// named. See CheckKeyspaceName.
+	Keyspaces []string
 }
 
 func (c Config) withDefaults() Config {
@@ -56,6 +59,7 @@ type Core struct {
 	dirty     map[uint64]struct{}  // ids of regions to write to or delete from state
 	patrolKey []byte               // where the next patrol goes on
 	gc        gcState
+	keyspaces keyspaces
 }
 
 // NewCore loads what state holds. rng gives a new cluster its id.
@@ -67,7 +71,7 @@ func NewCore(ctx context.Context, cfg Config, state State, now func() time.Time,
 	}
 	for _, load := range []func(context.Context) error{
 		func(ctx context.Context) error { return c.loadClusterID(ctx, rng) },
-		c.loadAllocators, c.loadCluster, c.loadStores, c.loadRegions, c.loadGC,
+		c.loadAllocators, c.loadCluster, c.loadStores, c.loadRegions, c.loadGC, c.loadKeyspaces,
 	} {
 		if err := load(ctx); err != nil {
 			return nil, fmt.Errorf("load the placement driver's state: %w", err)

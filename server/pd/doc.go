@@ -3,8 +3,8 @@
 //
 // Core is the whole of it without goroutines, clocks or network: protobuf values in, protobuf values out, with its
 // durable part behind the State interface (etcd in production, memory in simulations). Service puts Core behind the
-// pdpb.PD gRPC interface, and Server runs both inside an embedded etcd, whose own KV and Cluster services answer on the
-// same port, as PD's clients expect.
+// pdpb.PD gRPC interface, with keyspacepb.Keyspace beside it, and Server runs both inside an embedded etcd, whose own KV and
+// Cluster services answer on the same port, as PD's clients expect.
 //
 //	TiKV clients, stores --gRPC--> Service --> Core --> State --> etcd
 //	same process ----------------------------^  (Server.Core: timestamps without a round trip)

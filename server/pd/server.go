@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pingcap/kvproto/pkg/keyspacepb"
 	"github.com/pingcap/kvproto/pkg/meta_storagepb"
 	"github.com/pingcap/kvproto/pkg/pdpb"
 	"go.etcd.io/etcd/server/v3/embed"
@@ -152,6 +153,7 @@ func (s *Server) register(g *grpc.Server) {
 	if s.service != nil {
 		pdpb.RegisterPDServer(g, s.service)
 		meta_storagepb.RegisterMetaStorageServer(g, s.meta)
+		keyspacepb.RegisterKeyspaceServer(g, keyspaceService{s.service})
 	}
 }
 

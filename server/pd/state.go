@@ -73,5 +73,6 @@ const (
 	keyCluster   = keyRoot + "cluster"    // metapb.Cluster, present once bootstrapped
 	keyStores    = keyRoot + "store/"     // + id: metapb.Store
 	keyRegions   = keyRoot + "region/"    // + id: metapb.Region
+	keyKeyspaces = keyRoot + "keyspace/"  // + id: keyspacepb.KeyspaceMeta
 	keyGC        = keyRoot + "gc/"        // safe points and barriers, see gc.go
 )
