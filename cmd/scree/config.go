@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"github.com/BurntSushi/toml"
+	"github.com/pingcap/kvproto/pkg/kvrpcpb"
+
+	"github.com/scree-db/scree/server/pd"
 )
 
 // config is what a configuration file may say. etc/scree.toml has every key with its default and meaning.
@@ -36,10 +39,16 @@ type logConfig struct {
 type pdConfig struct {
 	MaxReplicas      int      `toml:"max-replicas"`
 	MaxStoreDownTime duration `toml:"max-store-down-time"`
+	// Keyspaces are made at the start where they are missing; they are never removed.
+	Keyspaces []string `toml:"keyspaces"`
 }
 
 type storageConfig struct {
 	BlockCache size `toml:"block-cache"`
+	// APIVersion and EnableTTL are TiKV's: 1, 1 with TTL for raw keys alone, or 2, which has it anyway.
+	APIVersion           int      `toml:"api-version"`
+	EnableTTL            bool     `toml:"enable-ttl"`
+	TTLCheckPollInterval duration `toml:"ttl-check-poll-interval"`
 }
 
 type raftConfig struct {
@@ -57,7 +66,8 @@ func defaultConfig() config {
 	return config{
 		DataDir: "./scree-data", Host: "127.0.0.1", Stores: 1,
 		Log:         logConfig{Level: "info"},
-		PD:          pdConfig{MaxReplicas: 3, MaxStoreDownTime: duration(30 * time.Minute)},
+		Storage:     storageConfig{APIVersion: 1, TTLCheckPollInterval: duration(time.Hour)},
+		PD:          pdConfig{MaxReplicas: 3, MaxStoreDownTime: duration(30 * time.Minute), Keyspaces: []string{}},
 		Raft:        raftConfig{RegionSplitSize: 96 << 20, RegionMaxSize: 144 << 20},
 		Coprocessor: coprocessorConfig{MemoryLimit: 1 << 30},
 	}
@@ -99,6 +109,13 @@ func (c *config) check() error {
 	within("stores", int64(c.Stores), 1, 16)
 	within("pd.max-replicas", int64(c.PD.MaxReplicas), 1, 9)
 	within("pd.max-store-down-time (seconds)", int64(time.Duration(c.PD.MaxStoreDownTime).Seconds()), 10, 7*24*3600)
+	within("storage.api-version", int64(c.Storage.APIVersion), 1, 2)
+	within("storage.ttl-check-poll-interval (ms)", time.Duration(c.Storage.TTLCheckPollInterval).Milliseconds(), 10, 365*24*3600*1000)
+	for _, name := range c.PD.Keyspaces {
+		if err := pd.CheckKeyspaceName(name); err != nil {
+			errs = append(errs, fmt.Errorf("pd.keyspaces: %w", err))
+		}
+	}
 	within("raft.region-split-size", int64(c.Raft.RegionSplitSize), 1<<20, 10<<30)
 	within("raft.region-max-size", int64(c.Raft.RegionMaxSize), int64(c.Raft.RegionSplitSize), 20<<30)
 	within("coprocessor.concurrency", int64(c.Coprocessor.Concurrency), 0, 1024)
@@ -111,6 +128,20 @@ func (c *config) check() error {
 	}
 	return errors.Join(errs...)
 }
+
+// api is the version that the stores speak.
+func (s *storageConfig) api() kvrpcpb.APIVersion {
+	switch {
+	case s.APIVersion == 2:
+		return kvrpcpb.APIVersion_V2
+	case s.EnableTTL:
+		return kvrpcpb.APIVersion_V1TTL
+	}
+	return kvrpcpb.APIVersion_V1
+}
+
+// sql says whether stores of this version take what the gateway needs.
+func (s *storageConfig) sql() bool { return s.api() != kvrpcpb.APIVersion_V1TTL }
 
 func (l logConfig) level() (slog.Level, error) {
 	var v slog.Level

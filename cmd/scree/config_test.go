@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 	"github.com/stretchr/testify/require"
 )
 
@@ -53,23 +54,26 @@ max-store-down-time = "1h"
 // What is wrong is named by its key.
 func TestConfigRefusals(t *testing.T) {
 	for text, names := range map[string]string{
-		`storse = 3`:                               "unknown key storse",
-		"[raft]\nspeed = 1":                        "unknown key raft.speed",
-		`stores = 0`:                               "stores = 0 is out of range [1, 16]",
-		`stores = "many"`:                          "stores",
-		`port-offset = 60000`:                      "port-offset",
-		`data-dir = ""`:                            "data-dir",
-		"[log]\nlevel = \"loud\"":                  "log.level",
-		"[raft]\nregion-max-size = \"1MB\"":        "raft.region-max-size",
-		"[coprocessor]\nmemory-limit = \"-1GiB\"":  "is not a size",
-		"[pd]\nmax-store-down-time = \"soon\"":     "is not a duration",
-		"[pd]\nmax-replicas = 100":                 "pd.max-replicas",
-		"[storage]\nblock-cache = \"1e300GiB\"":    "is not a size",
-		"[storage]\nblock-cache = \"NaN\"":         "is not a size",
-		"[coprocessor]\nconcurrency = -1":          "coprocessor.concurrency",
-		"[pd]\nmax-store-down-time = \"1s\"":       "pd.max-store-down-time",
-		"[storage]\nblock-cache = \"12 parsecs\"":  "is not a size",
-		"[coprocessor]\nmemory-limit = \"12 KiB\"": "coprocessor.memory-limit",
+		`storse = 3`:                                 "unknown key storse",
+		"[raft]\nspeed = 1":                          "unknown key raft.speed",
+		`stores = 0`:                                 "stores = 0 is out of range [1, 16]",
+		`stores = "many"`:                            "stores",
+		`port-offset = 60000`:                        "port-offset",
+		`data-dir = ""`:                              "data-dir",
+		"[log]\nlevel = \"loud\"":                    "log.level",
+		"[raft]\nregion-max-size = \"1MB\"":          "raft.region-max-size",
+		"[coprocessor]\nmemory-limit = \"-1GiB\"":    "is not a size",
+		"[pd]\nmax-store-down-time = \"soon\"":       "is not a duration",
+		"[pd]\nmax-replicas = 100":                   "pd.max-replicas",
+		"[storage]\nblock-cache = \"1e300GiB\"":      "is not a size",
+		"[storage]\nblock-cache = \"NaN\"":           "is not a size",
+		"[storage]\napi-version = 3":                 "storage.api-version = 3 is out of range [1, 2]",
+		"[storage]\nttl-check-poll-interval = \"0\"": "storage.ttl-check-poll-interval",
+		"[pd]\nkeyspaces = [\"a b\"]":                "pd.keyspaces",
+		"[coprocessor]\nconcurrency = -1":            "coprocessor.concurrency",
+		"[pd]\nmax-store-down-time = \"1s\"":         "pd.max-store-down-time",
+		"[storage]\nblock-cache = \"12 parsecs\"":    "is not a size",
+		"[coprocessor]\nmemory-limit = \"12 KiB\"":   "coprocessor.memory-limit",
 	} {
 		_, err := configureWith(t, writeConfig(t, text))
 		require.ErrorContains(t, err, names, text)
@@ -92,6 +96,18 @@ func TestConfigTemplate(t *testing.T) {
 	c, err := loadConfig(writeConfig(t, string(uncommented)))
 	require.NoError(t, err)
 	require.Equal(t, defaultConfig(), c)
+}
+
+func TestAPIVersion(t *testing.T) {
+	for text, want := range map[string]kvrpcpb.APIVersion{
+		"":                  kvrpcpb.APIVersion_V1,
+		"enable-ttl = true": kvrpcpb.APIVersion_V1TTL,
+		"api-version = 2":   kvrpcpb.APIVersion_V2,
+	} {
+		c, err := configureWith(t, writeConfig(t, "[storage]\n"+text))
+		require.NoError(t, err)
+		require.Equal(t, want, c.Storage.api(), text)
+	}
 }
 
 func TestParseLoad(t *testing.T) {

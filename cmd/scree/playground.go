@@ -44,6 +44,8 @@ func newPlayground() *cobra.Command {
 	flags.String("data-dir", d.DataDir, "where all data lives")
 	flags.String("host", d.Host, "address to listen on")
 	flags.Int("port-offset", d.PortOffset, "added to every port")
+	flags.Int("api-version", d.Storage.APIVersion, "of TiKV's clients: 1, or 2 for raw and transactional keys side by side")
+	flags.Bool("enable-ttl", d.Storage.EnableTTL, "raw keys may expire; with API version 1 the cluster serves raw keys alone")
 	flags.String("log-level", d.Log.Level, "debug, info, warn or error")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := configure(cmd, file)
@@ -73,6 +75,8 @@ func configure(cmd *cobra.Command, file string) (c config, err error) {
 		"data-dir":    func() (err error) { c.DataDir, err = flags.GetString("data-dir"); return err },
 		"host":        func() (err error) { c.Host, err = flags.GetString("host"); return err },
 		"port-offset": func() (err error) { c.PortOffset, err = flags.GetInt("port-offset"); return err },
+		"api-version": func() (err error) { c.Storage.APIVersion, err = flags.GetInt("api-version"); return err },
+		"enable-ttl":  func() (err error) { c.Storage.EnableTTL, err = flags.GetBool("enable-ttl"); return err },
 		"log-level":   func() (err error) { c.Log.Level, err = flags.GetString("log-level"); return err },
 	} {
 		if flags.Changed(name) {
@@ -85,6 +89,9 @@ func configure(cmd *cobra.Command, file string) (c config, err error) {
 // runPlayground starts everything, prints how to use it, and runs until ctx is done.
 func runPlayground(ctx context.Context, c config, load *loadSpec, out io.Writer) (err error) {
 	begin := time.Now()
+	if load != nil && !c.Storage.sql() {
+		return fmt.Errorf("load %s: api-version 1 with enable-ttl is for raw keys alone", load)
+	}
 	log, closeLog, err := openLog(c)
 	if err != nil {
 		return err
@@ -101,11 +108,13 @@ func runPlayground(ctx context.Context, c config, load *loadSpec, out io.Writer)
 	if err := cluster.WaitReady(starting); err != nil {
 		return fmt.Errorf("the cluster does not get ready: %w", err)
 	}
-	front, err := startGateway(cluster, c, log)
-	if err != nil {
-		return err
+	var front *gateway
+	if c.Storage.sql() {
+		if front, err = startGateway(cluster, c, log); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, front.Close()) }()
 	}
-	defer func() { err = errors.Join(err, front.Close()) }()
 	ready := time.Since(begin)
 	if load != nil {
 		addr := front.sql.Addr().String()
@@ -125,19 +134,23 @@ func runPlayground(ctx context.Context, c config, load *loadSpec, out io.Writer)
 	return err
 }
 
-// greet prints how to use what runs.
+// greet prints how to use what runs; front is nil if that has no SQL.
 func greet(out io.Writer, cluster *node.Cluster, front *gateway, c config, ready time.Duration) error {
-	host, port, err := net.SplitHostPort(front.sql.Addr().String())
-	if err != nil {
-		return err
+	if front != nil {
+		host, port, err := net.SplitHostPort(front.sql.Addr().String())
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(out, "Connect:          mysql --host %s --port %s -u root\nStatus:           http://%s/status\n",
+			host, port, front.status.Addr()); err != nil {
+			return err
+		}
 	}
-	_, err = fmt.Fprintf(out, `Connect:          mysql --host %s --port %s -u root
-Status:           http://%s/status
-PD (TiKV client): %s
+	_, err := fmt.Fprintf(out, `PD (TiKV client): %s
 Data directory:   %s
 Stop:             Ctrl-C, or kill %d
 ready in %d ms
-`, host, port, front.status.Addr(), cluster.PDAddr(), cluster.Dir(), os.Getpid(), ready.Milliseconds())
+`, cluster.PDAddr(), cluster.Dir(), os.Getpid(), ready.Milliseconds())
 	return err
 }
 
@@ -149,8 +162,9 @@ func (c *config) cluster(limit int64, log *slog.Logger) node.ClusterOptions {
 	}
 	return node.ClusterOptions{
 		Dir: c.DataDir, Stores: c.Stores, Host: c.Host, Ports: node.DefaultPorts(c.PortOffset),
-		PD:          pd.Config{MaxReplicas: c.PD.MaxReplicas, MaxStoreDownTime: time.Duration(c.PD.MaxStoreDownTime)},
+		PD:          pd.Config{MaxReplicas: c.PD.MaxReplicas, MaxStoreDownTime: time.Duration(c.PD.MaxStoreDownTime), Keyspaces: c.PD.Keyspaces},
 		CacheBytes:  cache,
+		API:         node.APIOptions{Version: c.Storage.api(), SweepEvery: time.Duration(c.Storage.TTLCheckPollInterval)},
 		Raft:        raftstore.Config{SplitBytes: uint64(c.Raft.RegionSplitSize), MaxBytes: uint64(c.Raft.RegionMaxSize)},
 		Coprocessor: coprocessor.Options{Concurrency: c.Coprocessor.Concurrency, MemoryMax: int64(c.Coprocessor.MemoryLimit)},
 		Release:     version, Logger: log,

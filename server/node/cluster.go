@@ -40,6 +40,7 @@ type ClusterOptions struct {
 	Raft        raftstore.Config
 	Coprocessor coprocessor.Options
 	GC          garbage.Options
+	API         APIOptions
 	Release     string
 	Logger      *slog.Logger
 }
@@ -178,7 +179,7 @@ func (c *Cluster) storeOptions(o ClusterOptions, i int) StoreOptions {
 	return StoreOptions{
 		Dir: o.storeDir(i), PD: c.client,
 		Addr: o.addr(o.Ports.Store, i), StatusAddr: o.addr(o.Ports.StoreStatus, i),
-		CacheBytes: o.CacheBytes / int64(o.Stores), Raft: o.Raft, Coprocessor: o.Coprocessor, GC: o.GC,
+		CacheBytes: o.CacheBytes / int64(o.Stores), Raft: o.Raft, Coprocessor: o.Coprocessor, GC: o.GC, API: o.API,
 		Release: o.Release, Logger: o.Logger.With("role", "store"),
 	}
 }

@@ -7,12 +7,16 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 )
 
 // ident is who a store is, for as long as its directory lives.
 type ident struct {
 	ClusterID uint64 `json:"cluster_id"`
 	StoreID   uint64 `json:"store_id"`
+	// API is the version of the data.
+	API kvrpcpb.APIVersion `json:"api_version"`
 }
 
 // loadIdent reads the identity of the store in dir; the zero ident if it is a new one.

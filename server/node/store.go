@@ -14,6 +14,7 @@ import (
 
 	arrowflight "github.com/apache/arrow/go/v17/arrow/flight"
 	deadlockpb "github.com/pingcap/kvproto/pkg/deadlock"
+	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 	"github.com/pingcap/kvproto/pkg/metapb"
 	"github.com/pingcap/kvproto/pkg/tikvpb"
 	"google.golang.org/grpc"
@@ -50,7 +51,8 @@ type StoreOptions struct {
 	Raft        raftstore.Config
 	Coprocessor coprocessor.Options
 	// GC tunes the collection of old versions.
-	GC garbage.Options
+	GC  garbage.Options
+	API APIOptions
 	// Version is the wire version that the store claims, see wireVersion; Release is our own.
 	Release string
 	Logger  *slog.Logger
@@ -77,6 +79,7 @@ type Store struct {
 	locks      *txn.Concurrency
 	manager    *txn.Manager
 	deadlocks  *deadlock.Detector
+	raw        *raw.Service
 	raft       *raftstore.Store
 	transport  *transport.Transport
 	beats      *pdclient.Heartbeats
@@ -118,7 +121,7 @@ func prepareStore(ctx context.Context, o StoreOptions) (*Store, error) {
 	}
 	s := &Store{opts: o, log: o.Logger}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	for _, step := range []func(context.Context) error{s.listen, s.identify, s.openEngines, s.openRaft} {
+	for _, step := range []func(context.Context) error{s.listen, s.identify, s.openEngines, s.checkAPI, s.openRaft} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
@@ -161,7 +164,7 @@ func (s *Store) identify(ctx context.Context) error {
 		if id.StoreID, err = s.opts.PD.AllocID(ctx, 1); err != nil {
 			return fmt.Errorf("allocate a store id: %w", err)
 		}
-		id.ClusterID = cluster
+		id.ClusterID, id.API = cluster, s.opts.API.Version
 		if err := id.save(s.opts.Dir); err != nil {
 			return err
 		}
@@ -222,8 +225,9 @@ func (s *Store) openRaft(context.Context) error {
 	cop.Logger = s.log
 	endpoint := coprocessor.NewEndpoint(raft, s.locks, cop)
 	s.flight = flight.New(flight.Deps{ClusterID: s.ident.ClusterID, Coprocessor: endpoint, Placement: s.opts.PD})
+	s.raw = raw.New(s.raft, raw.Options{API: s.opts.API.Version, Now: time.Now})
 	s.service = kvservice.New(kvservice.Deps{
-		ClusterID: s.ident.ClusterID, StoreID: s.ident.StoreID, Txn: s.manager, Raw: raw.New(raft),
+		ClusterID: s.ident.ClusterID, StoreID: s.ident.StoreID, API: s.opts.API.Version, Txn: s.manager, Raw: s.raw,
 		Coprocessor: endpoint, Splitter: raft, Raft: s.transport, Logger: s.log,
 	})
 	s.collector = garbage.New(garbage.Deps{
@@ -299,6 +303,9 @@ func (s *Store) serve() error {
 	s.opened(func() error { s.grpc.Stop(); return nil })
 	s.spawn(s.heartbeats)
 	s.collect()
+	if s.opts.API.Version != kvrpcpb.APIVersion_V1 {
+		s.sweep()
+	}
 	var err error
 	s.status, err = status.Start(status.Options{
 		Addr: s.opts.StatusAddr, Status: func() any { return s.Status() }, Logger: s.log,

@@ -85,4 +85,3 @@ func (s keyspaceService) watch(ctx context.Context, send func([]*keyspacepb.Keys
 		}
 	}
 }
-
