@@ -1,0 +1,60 @@
+package planner
+
+import (
+	"github.com/pingcap/tidb/pkg/parser/mysql"
+	"github.com/pingcap/tipb/go-tipb"
+
+	"github.com/scree-db/scree/codec/datum"
+)
+
+func otherFunctions() map[string]fnDef {
+	return map[string]fnDef{
+		"inet_aton": fixed("s", tipb.ScalarFuncSig_InetAton, uintType), "inet_ntoa": textual("i", tipb.ScalarFuncSig_InetNtoa, lenFixed(15)),
+		"inet6_aton": fixed("s", tipb.ScalarFuncSig_Inet6Aton, binaryOf(16)), "inet6_ntoa": textual("s", tipb.ScalarFuncSig_Inet6Ntoa, lenFixed(39)),
+		"is_ipv4": fixed("s", tipb.ScalarFuncSig_IsIPv4, intType), "is_ipv6": fixed("s", tipb.ScalarFuncSig_IsIPv6, intType),
+		"uuid": {"", func(b *builder, name string, a []*Expr) (*Expr, error) {
+			return b.volatileCall(tipb.ScalarFuncSig_UUID, name, utf8Type(36))
+		}},
+		"compress":            fixed("s", tipb.ScalarFuncSig_Compress, binaryOf(maxBlobLen)),
+		"uncompress":          fixed("s", tipb.ScalarFuncSig_Uncompress, binaryOf(maxBlobLen)),
+		"uncompressed_length": fixed("s", tipb.ScalarFuncSig_UncompressedLength, intType),
+		"charset": {"x", func(b *builder, _ string, a []*Expr) (*Expr, error) {
+			if a[0].Type.Charset == "" {
+				return b.textConst("binary"), nil
+			}
+			return b.textConst(a[0].Type.Charset), nil
+		}},
+		"collation": {"x", func(b *builder, _ string, a []*Expr) (*Expr, error) {
+			return b.textConst(collationName(a[0].Type.Collate)), nil
+		}},
+		"coercibility": {"x", func(b *builder, _ string, a []*Expr) (*Expr, error) { return intConst(int64(a[0].coercion)), nil }},
+		"convert": {"xs", func(b *builder, _ string, a []*Expr) (*Expr, error) {
+			if !a[1].isConst() || a[1].val.Kind() != datum.Bytes {
+				return nil, errCode(mysql.ErrWrongArguments, "convert")
+			}
+			return b.convertUsing(a[0], string(a[1].val.Bytes()))
+		}},
+		"name_const": {"xx", func(b *builder, _ string, a []*Expr) (*Expr, error) { return a[1], nil }},
+	}
+}
+
+// convertUsing is CONVERT(e USING charset). All character sets are held as UTF-8 but binary.
+func (b *builder) convertUsing(e *Expr, charset string) (*Expr, error) {
+	e, err := b.as(e, evalString)
+	if err != nil {
+		return nil, err
+	}
+	ft := binaryType(displayLen(e.Type))
+	switch charset {
+	case "binary":
+	case "utf8mb4", "utf8", "utf8mb3":
+		ft = stringType(displayLen(e.Type), b.connType)
+	case "ascii":
+		ft = stringType(displayLen(e.Type), &tipb.FieldType{Collate: -65, Charset: charset})
+	case "latin1":
+		ft = stringType(displayLen(e.Type), &tipb.FieldType{Collate: -47, Charset: charset})
+	default:
+		return nil, errCode(mysql.ErrUnknownCharacterSet, charset)
+	}
+	return b.call(tipb.ScalarFuncSig_CastStringAsString, "convert", ft, e)
+}

@@ -1,0 +1,125 @@
+package planner
+
+import (
+	"github.com/pingcap/tipb/go-tipb"
+)
+
+func stringFunctions() map[string]fnDef {
+	return map[string]fnDef{
+		"ascii": fixed("s", tipb.ScalarFuncSig_ASCII, intType), "ord": fixed("s", tipb.ScalarFuncSig_Ord, intType),
+		"bit_length": fixed("s", tipb.ScalarFuncSig_BitLength, intType), "length": fixed("s", tipb.ScalarFuncSig_Length, intType),
+		"char_length": {"s", func(b *builder, name string, a []*Expr) (*Expr, error) {
+			return b.call(pickBinary(a[0], tipb.ScalarFuncSig_CharLengthUTF8, tipb.ScalarFuncSig_CharLength), name, intType(), a...)
+		}},
+		"concat": textual("ss*", tipb.ScalarFuncSig_Concat, lenOfAll), "concat_ws": textual("sss*", tipb.ScalarFuncSig_ConcatWS, lenUnknown),
+		"lower":   twoFaced("s", tipb.ScalarFuncSig_LowerUTF8, tipb.ScalarFuncSig_Lower, lenOfFirst),
+		"upper":   twoFaced("s", tipb.ScalarFuncSig_UpperUTF8, tipb.ScalarFuncSig_Upper, lenOfFirst),
+		"reverse": twoFaced("s", tipb.ScalarFuncSig_ReverseUTF8, tipb.ScalarFuncSig_Reverse, lenOfFirst),
+		"left":    twoFaced("si", tipb.ScalarFuncSig_LeftUTF8, tipb.ScalarFuncSig_Left, lenArg(1)),
+		"right":   twoFaced("si", tipb.ScalarFuncSig_RightUTF8, tipb.ScalarFuncSig_Right, lenArg(1)),
+		"lpad":    twoFaced("sis", tipb.ScalarFuncSig_LpadUTF8, tipb.ScalarFuncSig_Lpad, lenArg(1)),
+		"rpad":    twoFaced("sis", tipb.ScalarFuncSig_RpadUTF8, tipb.ScalarFuncSig_Rpad, lenArg(1)),
+		"ltrim":   textual("s", tipb.ScalarFuncSig_LTrim, lenOfFirst), "rtrim": textual("s", tipb.ScalarFuncSig_RTrim, lenOfFirst),
+		"repeat": textual("si", tipb.ScalarFuncSig_Repeat, lenUnknown), "replace": textual("sss", tipb.ScalarFuncSig_Replace, lenUnknown),
+		"space": textual("i", tipb.ScalarFuncSig_Space, lenUnknown), "quote": textual("s", tipb.ScalarFuncSig_Quote, lenUnknown),
+		"substring_index": textual("ssi", tipb.ScalarFuncSig_SubstringIndex, lenOfFirst),
+		"substring":       {"si?i", substring},
+		"locate":          {"ss?i", locate},
+		"instr": {"ss", func(b *builder, name string, a []*Expr) (*Expr, error) {
+			return b.call(pickBinary(a[0], tipb.ScalarFuncSig_InstrUTF8, tipb.ScalarFuncSig_Instr), name, intType(), a...)
+		}},
+		"position": {"ss", locate},
+		"insert_func": {"siis", func(b *builder, name string, a []*Expr) (*Expr, error) {
+			sig := pickBinary(a[0], tipb.ScalarFuncSig_InsertUTF8, tipb.ScalarFuncSig_Insert)
+			return b.call(sig, "insert", b.textType(lenOfAll([]*Expr{a[0], a[3]}), a...), a...)
+		}},
+		"strcmp": {"ss", func(b *builder, name string, a []*Expr) (*Expr, error) {
+			l, r, err := b.sameCollation(a[0], a[1], name)
+			if err != nil {
+				return nil, err
+			}
+			return b.call(tipb.ScalarFuncSig_Strcmp, name, intType(), l, r)
+		}},
+		"find_in_set": fixed("ss", tipb.ScalarFuncSig_FindInSet, intType), "elt": textual("iss*", tipb.ScalarFuncSig_Elt, lenUnknown),
+		"make_set": textual("iss*", tipb.ScalarFuncSig_MakeSet, lenUnknown), "field": {"xxx*", field},
+		"hex": {"x", func(b *builder, name string, a []*Expr) (*Expr, error) {
+			return b.byNumber(name, a[0], tipb.ScalarFuncSig_HexIntArg, tipb.ScalarFuncSig_HexStrArg, max(2*displayLen(a[0].Type), 16))
+		}},
+		"oct": {"x", func(b *builder, name string, a []*Expr) (*Expr, error) {
+			return b.byNumber(name, a[0], tipb.ScalarFuncSig_OctInt, tipb.ScalarFuncSig_OctString, 64)
+		}},
+		"bin": textual("i", tipb.ScalarFuncSig_Bin, lenFixed(64)), "unhex": fixed("s", tipb.ScalarFuncSig_UnHex, binaryOf(maxBlobLen)),
+		"to_base64": textual("s", tipb.ScalarFuncSig_ToBase64, lenUnknown), "from_base64": fixed("s", tipb.ScalarFuncSig_FromBase64, binaryOf(maxBlobLen)),
+		"format":         textual("xi", tipb.ScalarFuncSig_Format, lenUnknown),
+		"md5":            textual("s", tipb.ScalarFuncSig_MD5, lenFixed(32)),
+		"sha1":           textual("s", tipb.ScalarFuncSig_SHA1, lenFixed(40)),
+		"sha2":           textual("si", tipb.ScalarFuncSig_SHA2, lenFixed(128)),
+		"regexp_like":    {"ss?s", regexpLike},
+		"regexp_substr":  textual("ss?iis", tipb.ScalarFuncSig_RegexpSubstrSig, lenOfFirst),
+		"regexp_instr":   fixed("ss?iiis", tipb.ScalarFuncSig_RegexpInStrSig, intType),
+		"regexp_replace": textual("sss?iis", tipb.ScalarFuncSig_RegexpReplaceSig, lenUnknown),
+	}
+}
+
+func substring(b *builder, name string, a []*Expr) (*Expr, error) {
+	ft := b.textType(lenArg(2)(a), a[0])
+	if len(a) == 2 {
+		return b.call(pickBinary(a[0], tipb.ScalarFuncSig_Substring2ArgsUTF8, tipb.ScalarFuncSig_Substring2Args), "substring", ft, a...)
+	}
+	return b.call(pickBinary(a[0], tipb.ScalarFuncSig_Substring3ArgsUTF8, tipb.ScalarFuncSig_Substring3Args), "substring", ft, a...)
+}
+
+func locate(b *builder, _ string, a []*Expr) (*Expr, error) {
+	if len(a) == 2 {
+		return b.call(pickBinary(a[1], tipb.ScalarFuncSig_Locate2ArgsUTF8, tipb.ScalarFuncSig_Locate2Args), "locate", intType(), a...)
+	}
+	return b.call(pickBinary(a[1], tipb.ScalarFuncSig_Locate3ArgsUTF8, tipb.ScalarFuncSig_Locate3Args), "locate", intType(), a...)
+}
+
+func regexpLike(b *builder, _ string, a []*Expr) (*Expr, error) {
+	l, r, err := b.sameCollation(a[0], a[1], "regexp_like")
+	if err != nil {
+		return nil, err
+	}
+	ft := boolType()
+	ft.Collate, ft.Charset = l.Type.Collate, l.Type.Charset
+	return b.call(tipb.ScalarFuncSig_RegexpLikeSig, "regexp_like", ft, append([]*Expr{l, r}, a[2:]...)...)
+}
+
+// byNumber makes a function that treats numbers and strings differently and gives a string.
+func (b *builder) byNumber(name string, e *Expr, num, str tipb.ScalarFuncSig, flen int) (*Expr, error) {
+	if isNumeric(e.Type) {
+		v, err := b.as(e, evalInt)
+		if err != nil {
+			return nil, err
+		}
+		return b.call(num, name, stringType(flen, b.connType), v)
+	}
+	s, err := b.as(e, evalString)
+	if err != nil {
+		return nil, err
+	}
+	return b.call(str, name, stringType(flen, b.connType), s)
+}
+
+func field(b *builder, name string, a []*Expr) (*Expr, error) {
+	et, sig := evalString, tipb.ScalarFuncSig_FieldString
+	ints, numbers := true, true
+	for _, e := range a {
+		ints = ints && evalOf(e.Type) == evalInt
+		numbers = numbers && isNumeric(e.Type)
+	}
+	switch {
+	case ints:
+		et, sig = evalInt, tipb.ScalarFuncSig_FieldInt
+	case numbers:
+		et, sig = evalReal, tipb.ScalarFuncSig_FieldReal
+	}
+	for i := range a {
+		var err error
+		if a[i], err = b.as(a[i], et); err != nil {
+			return nil, err
+		}
+	}
+	return b.call(sig, name, intType(), a...)
+}
