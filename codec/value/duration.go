@@ -132,10 +132,14 @@ func incorrectDuration(s []byte) *Error {
 	return Errorf(CodeTruncatedWrong, "Truncated incorrect time value: '%s'", clip(s))
 }
 
-// looksLikeDatetime reports a date in front of a time: two separators of dates, or fourteen and twelve digits.
+// looksLikeDatetime reports a date in front of a time: two separators of dates, or fourteen and twelve digits. MySQL does
+// not look for one in less than twelve characters: '2020-01-02' is twenty minutes and twenty seconds.
 func looksLikeDatetime(s []byte) bool {
 	s = s[skipSpaces(s, 0):]
 	n := digitRun(s)
+	if len(s) < 12 {
+		return false
+	}
 	if n == 12 || n == 14 {
 		return true
 	}

@@ -163,9 +163,12 @@ func (t Time) Decimal(typ byte, fsp int) Decimal {
 	if typ == typeDate || fsp <= 0 {
 		return DecimalFromInt64(t.Number(typ))
 	}
-	n := t.Number(typ)
-	coef, _ := mulInt64(n, pow10Int64[fsp])
-	return DecimalFromScaled(coef+int64(t.Micro())/pow10Int64[MaxFsp-fsp], fsp)
+	frac := int64(t.Micro()) / pow10Int64[MaxFsp-fsp]
+	if coef, ok := mulInt64(t.Number(typ), pow10Int64[fsp]); ok {
+		return DecimalFromScaled(coef+frac, fsp)
+	}
+	sum, _ := DecimalFromInt64(t.Number(typ)).Rescale(fsp).Add(DecimalFromScaled(frac, fsp)) // 20 digits at most
+	return sum
 }
 
 // ToChunk gives the bit field of the TypeChunk encoding (protocol notes 7.5): year 63-50, month 49-46, day 45-41, hour

@@ -91,18 +91,23 @@ func (f *frame) castDec(i int, d value.Decimal) error {
 	precision, scale := column.Precision(ft), column.Scale(ft)
 	if d.Sign() < 0 && column.IsUnsigned(ft) {
 		d = value.Decimal{}
-		if err := f.ctx.overflowed(outOfRange("DECIMAL UNSIGNED", "(%d, %d)", precision, scale)); err != nil {
+		if err := f.ctx.overflowed(outOfRange("DECIMAL UNSIGNED", "(%d, %d)", precision, scale), beyondCast()); err != nil {
 			return err
 		}
 	}
 	d = d.Rescale(scale)
 	if !d.FitsIn(precision, scale) {
-		if err := f.ctx.overflowed(outOfRange("DECIMAL", "(%d, %d)", precision, scale)); err != nil {
+		if err := f.ctx.overflowed(outOfRange("DECIMAL", "(%d, %d)", precision, scale), beyondCast()); err != nil {
 			return err
 		}
 		d = value.MaxDecimal(precision, scale, d.Sign() < 0)
 	}
 	return f.putDec(i, d, true)
+}
+
+// beyondCast is the warning of a DECIMAL that a cast had to clamp.
+func beyondCast() *value.Error {
+	return value.Errorf(1264, "Out of range value for column 'CAST' at row 1")
 }
 
 // bindCastDecimal widens without looking at digits where the type has room for every value.
@@ -226,7 +231,7 @@ func (f *frame) castReal(i int, x float64) error {
 	n, clamped := realToInt(x, f.out.kind == column.Uint64)
 	f.out.i64[i] = n
 	if clamped {
-		return f.ctx.overflowed(outOfRange(f.intName(), "%g", x))
+		return f.ctx.overflowed(outOfRange(f.intName(), "%g", x), truncatedWrong("INTEGER", f.a[0].realText(i)))
 	}
 	return nil
 }
@@ -247,7 +252,7 @@ func (f *frame) realAsDec(i int, x float64) error {
 	d, err := value.DecimalFromFloat64(x)
 	if err != nil {
 		ft := f.expr.FieldType
-		if err := f.ctx.overflowed(outOfRange("DECIMAL", "%g", x)); err != nil {
+		if err := f.ctx.overflowed(outOfRange("DECIMAL", "%g", x), beyondCast()); err != nil {
 			return err
 		}
 		d = value.MaxDecimal(column.Precision(ft), column.Scale(ft), x < 0)
@@ -289,7 +294,8 @@ func (f *frame) castDecToInt(i int, d value.Decimal) error {
 		f.out.i64[i], ok = d.Int64()
 	}
 	if !ok {
-		return f.ctx.overflowed(truncatedWrong("DECIMAL", d.Append(nil)))
+		err := truncatedWrong("DECIMAL", d.Append(nil))
+		return f.ctx.overflowed(err, err)
 	}
 	return nil
 }

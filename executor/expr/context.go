@@ -123,10 +123,10 @@ func (c *Context) truncated(err *value.Error) error {
 	}
 }
 
-// overflowed deals with a value that a conversion had to clamp.
-func (c *Context) overflowed(err *value.Error) error {
+// overflowed deals with a value that a conversion had to clamp: err or, where the statement may go on, warning.
+func (c *Context) overflowed(err, warning *value.Error) error {
 	if c.has(FlagOverflowAsWarning) {
-		c.Warnings.Add(err)
+		c.Warnings.Add(warning)
 		return nil
 	}
 	return err

@@ -1,8 +1,6 @@
 package expr
 
 import (
-	"sort"
-
 	"github.com/pingcap/tipb/go-tipb"
 
 	"github.com/scree-db/scree/codec/column"
@@ -88,7 +86,7 @@ func textTimeRow(sign int, typ byte) rowFn {
 	}
 }
 
-// bindInterval is INTERVAL(x, a, b, ...): how many of the ascending list are not greater than x; -1 for NULL.
+// bindInterval is INTERVAL(x, a, b, ...): how many of the list stand before the first that is greater than x; -1 for NULL.
 func bindInterval(f *frame) (kernel, error) {
 	orders := make([]orderFn, len(f.args))
 	for k := range f.args {
@@ -101,10 +99,10 @@ func bindInterval(f *frame) (kernel, error) {
 		if f.a[0].null(i) {
 			return f.setInt(i, -1)
 		}
-		n := sort.Search(len(f.a)-1, func(k int) bool {
-			v := f.a[k+1]
-			return !v.null(i) && orders[k+1](f.a[0], v, i) < 0
-		})
-		return f.setInt(i, n)
+		n := 1
+		for n < len(f.a) && (f.a[n].null(i) || orders[n](f.a[0], f.a[n], i) >= 0) {
+			n++
+		}
+		return f.setInt(i, n-1)
 	}), nil
 }

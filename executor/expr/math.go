@@ -239,7 +239,7 @@ func roundIntRow(nearest bool) rowFn {
 func convRow(f *frame, i int) error {
 	from, to := f.a[1].int(i), f.a[2].int(i)
 	base := func(b int64) bool { return b >= 2 && b <= 36 || b <= -2 && b >= -36 }
-	if !base(from) || !base(to) {
+	if !base(from) || !base(to) || len(f.a[0].str(i)) == 0 {
 		return f.setNull(i)
 	}
 	n := convRead(trimSpaces(f.a[0].str(i)), int(max(from, -from)), from < 0)

@@ -112,7 +112,7 @@ func asciiRow(f *frame, i int) error {
 func ordRow(f *frame, i int) error {
 	s, n := f.a[0].str(i), 0
 	size := min(len(s), 1)
-	if r, k := utf8.DecodeRune(s); r != utf8.RuneError {
+	if r, k := utf8.DecodeRune(s); r != utf8.RuneError && !isBinaryType(f.args[0]) {
 		size = k
 	}
 	for _, b := range s[:size] {

@@ -2,6 +2,7 @@ package expr
 
 import (
 	"bytes"
+	"math"
 
 	"github.com/pingcap/tipb/go-tipb"
 
@@ -78,12 +79,28 @@ func (d *dateAdd) span(f *frame, i int) (iv value.Interval, unit value.Unit, ok 
 	case etDecimal:
 		iv, ok = value.ParseInterval(v.dec(i).Append(nil), unit)
 	default:
-		iv, ok = value.ParseInterval(v.str(i), unit)
+		iv, ok = textInterval(v.str(i), unit)
 	}
 	if d.sub {
 		iv = iv.Neg()
 	}
 	return iv, unit, ok, nil
+}
+
+// textInterval reads an interval given as text. Of units without parts or fractions it is the integer at the front.
+func textInterval(s []byte, unit value.Unit) (value.Interval, bool) {
+	if unitIsComposite(unit) || unit == value.UnitSecond {
+		return value.ParseInterval(s, unit)
+	}
+	p := parseInt(s)
+	if p.overflow || p.abs > math.MaxInt64 {
+		return value.Interval{}, false
+	}
+	n := int64(p.abs)
+	if p.neg {
+		n = -n
+	}
+	return value.IntervalOf(n, unit)
 }
 
 func unitIsComposite(u value.Unit) bool { return u >= value.UnitSecondMicrosecond }

@@ -16,8 +16,11 @@ func appendPadded(dst []byte, n, width int) []byte {
 }
 
 func dateFormatRow(f *frame, i int) error {
-	t := f.a[0].time(i)
-	out, ok := appendDateFormat(f.out.data, t, f.a[1].str(i))
+	t, format := f.a[0].time(i), f.a[1].str(i)
+	if len(format) == 0 {
+		return f.setNull(i)
+	}
+	out, ok := appendDateFormat(f.out.data, t, format)
 	if !ok {
 		return f.notADay(i, t, f.args[0])
 	}
@@ -155,11 +158,14 @@ func ordinal(day int) string {
 // timeFormatRow is TIME_FORMAT: the fields of a clock, whose hours may exceed a day; dates are zeros.
 func timeFormatRow(f *frame, i int) error {
 	neg, h, m, s, us := f.a[0].dur(i).Fields()
+	format := f.a[1].str(i)
+	if len(format) == 0 {
+		return f.setNull(i)
+	}
 	out := f.out.data
 	if neg {
 		out = append(out, '-')
 	}
-	format := f.a[1].str(i)
 	for k := 0; k < len(format); k++ {
 		if format[k] != '%' || k+1 == len(format) {
 			out = append(out, format[k])

@@ -124,7 +124,9 @@ func strToTimeRow(f *frame, i int) error {
 	s := f.a[0].str(i)
 	p, ok := parseByFormat(s, f.a[1].str(i))
 	t := p.time()
-	if !ok || !f.ctx.timeMode().Check(t) || !t.HasZeroInDate() && !t.IsValid() {
+	mode := f.ctx.timeMode()
+	mode.AllowInvalidDates = true // 2004-04-31 is what the text says
+	if !ok || !mode.Check(t) {
 		return f.nullTime(i, value.Errorf(1411, "Incorrect datetime value: '%s' for function str_to_date", s))
 	}
 	return f.putTime(i, t, nil)

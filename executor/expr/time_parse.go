@@ -16,11 +16,14 @@ type formatted struct {
 	yearDay                      int
 }
 
-// parseByFormat reads s by a STR_TO_DATE format. Text left over in s is ignored, as MySQL does with a warning; ok is false
-// where s does not follow the format.
+// parseByFormat reads s by a STR_TO_DATE format. What is left over of either is ignored, as MySQL does with a warning for
+// text; ok is false where s does not follow the format.
 func parseByFormat(s, format []byte) (p formatted, ok bool) {
 	for k := 0; k < len(format); k++ {
 		c := format[k]
+		if len(trimLeftSpaces(s)) == 0 {
+			break
+		}
 		switch {
 		case isSpace(c):
 			s = trimLeftSpaces(s)

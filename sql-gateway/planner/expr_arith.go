@@ -21,7 +21,7 @@ func numberClass(e *Expr) evalType {
 		}
 		return evalInt
 	}
-	if isEnumSet(e.Type) || e.hex {
+	if e.hex {
 		return evalInt
 	}
 	return evalReal
@@ -73,12 +73,12 @@ var arithNames = map[opcode.Op]string{opcode.Plus: "plus", opcode.Minus: "minus"
 
 func (b *builder) addOrMultiply(op opcode.Op, l, r *Expr) (*Expr, error) {
 	et := arithClass(l, r)
+	ft := realSumType(l.Type, r.Type)
 	l, r, err := b.bothAs(l, r, et)
 	if err != nil {
 		return nil, err
 	}
 	sig := arithSigs[op][et]
-	ft := realType()
 	switch et {
 	case evalInt:
 		ft = intType()
@@ -100,6 +100,28 @@ func (b *builder) addOrMultiply(op opcode.Op, l, r *Expr) (*Expr, error) {
 		}
 	}
 	return b.call(sig, arithNames[op], inheritNotNull(ft, l, r), l, r)
+}
+
+// realSumType is DOUBLE, written with the fraction digits of a or b if both have a fixed number of them.
+func realSumType(a, b *tipb.FieldType) *tipb.FieldType {
+	da, db := shownDigits(a), shownDigits(b)
+	if da < 0 || db < 0 {
+		return realType()
+	}
+	return shownReal(max(da, db))
+}
+
+// shownDigits is the number of fraction digits with which values of a type are written, -1 if it differs.
+func shownDigits(ft *tipb.FieldType) int {
+	switch evalOf(ft) {
+	case evalInt:
+		return 0
+	case evalReal, evalDecimal:
+		return int(ft.Decimal)
+	case evalTime, evalDuration:
+		return fspOf(ft)
+	}
+	return column.UnspecifiedLength
 }
 
 func inheritNotNull(ft *tipb.FieldType, args ...*Expr) *tipb.FieldType {

@@ -89,11 +89,28 @@ func compareClass(l, r *Expr) evalType {
 
 func temporalClass(l, r *Expr) evalType {
 	a, b := evalOf(l.Type), evalOf(r.Type)
-	if a == evalTime && (b == evalTime || b == evalString || b == evalDuration || r.isConst()) ||
-		b == evalTime && (a == evalString || a == evalDuration || l.isConst()) {
+	if a == evalTime && (b == evalTime || b == evalString || b == evalDuration || isTimeNumber(r)) ||
+		b == evalTime && (a == evalString || a == evalDuration || isTimeNumber(l)) {
 		return evalTime
 	}
 	return evalReal
+}
+
+// isTimeNumber reports whether e is a number that spells a date and time: 20240131 or 20240131235959.5.
+func isTimeNumber(e *Expr) bool {
+	if !e.isConst() {
+		return false
+	}
+	var err error
+	switch e.val.Kind() {
+	case datum.Int64:
+		_, err = value.TimeFromNumber(e.val.Int64(), value.TimeMode{})
+	case datum.Decimal:
+		_, err = value.TimeFromDecimal(e.val.Decimal(), maxFsp, value.TimeMode{})
+	default:
+		return e.isNull()
+	}
+	return err == nil
 }
 
 // exactText reports whether e is a constant string that is a decimal number as a whole, without exponent.
@@ -161,9 +178,9 @@ func (b *builder) comparePair(l, r *Expr, et evalType) (*Expr, *Expr, error) {
 			r, err = b.jsonValue(r)
 		}
 		return l, r, err
-	case evalTime:
-		if l, err = b.comparedTime(l, r); err == nil {
-			r, err = b.comparedTime(r, l)
+	case evalTime, evalDuration:
+		if l, err = b.comparedTime(l, r, et); err == nil {
+			r, err = b.comparedTime(r, l, et)
 		}
 		return l, r, err
 	}
@@ -173,19 +190,40 @@ func (b *builder) comparePair(l, r *Expr, et evalType) (*Expr, *Expr, error) {
 	return l, r, err
 }
 
-func (b *builder) comparedTime(e, other *Expr) (*Expr, error) {
-	if evalOf(e.Type) == evalTime {
+// comparedTime makes e what other, a time or TIME, is compared with. A constant at midnight is a DATE beside one.
+func (b *builder) comparedTime(e, other *Expr, et evalType) (*Expr, error) {
+	if evalOf(e.Type) == et {
 		return e, nil
 	}
-	ft := timeType(column.TypeDatetime, b.fspFor(e))
-	c, err := b.castTo(e, ft)
-	if err != nil || !e.isConst() || !c.isConst() || e.isNull() || !c.isNull() {
-		if err == nil && c.isConst() && !c.isNull() && other.Type.Tp == column.TypeDate && isMidnight(c.val.Time()) {
-			return constExpr(c.val, timeType(column.TypeDate, 0)), nil
-		}
+	c, err := b.as(e, et)
+	switch {
+	case err != nil || c.isNull():
 		return c, err
+	case c.isConst() && other.Type.Tp == column.TypeDate && et == evalTime && isMidnight(c.val.Time()):
+		return constExpr(c.val, timeType(column.TypeDate, 0)), nil
+	case c.isConst() || evalOf(e.Type) != evalString:
+		return c, nil
 	}
-	return nil, &Error{Code: mysql.ErrWrongValue, Message: "Incorrect DATETIME value: '" + constText(e) + "'"}
+	return b.zeroUnless(c, e)
+}
+
+// zeroUnless is time, the conversion of a text, but zero where the text is none: so MySQL compares what is no date, with a
+// warning, and does not take it for NULL.
+func (b *builder) zeroUnless(time, text *Expr) (*Expr, error) {
+	zero := constExpr(datum.NewTime(0), time.Type)
+	et := evalOf(time.Type)
+	if et == evalDuration {
+		zero = constExpr(datum.NewDuration(0), time.Type)
+	}
+	null, err := b.isNull(text)
+	if err != nil {
+		return nil, err
+	}
+	other, err := b.call(ifSigs[et], "if", nullable(time.Type), null, constExpr(datum.Datum{}, nullable(time.Type)), zero)
+	if err != nil {
+		return nil, err
+	}
+	return b.call(ifNullSigs[et], "ifnull", nullable(time.Type), time, other)
 }
 
 func isMidnight(t value.Time) bool { return uint64(t)&(1<<41-1) == 0 }
@@ -273,18 +311,26 @@ func (b *builder) mergeCollation(op string, list ...*Expr) (*tipb.FieldType, err
 			best = e
 		case isBinaryString(best.Type):
 		case e.coercion == 0:
-			return nil, errCode(mysql.ErrCantAggregate2collations, collationName(best.Type.Collate), "EXPLICIT", collationName(e.Type.Collate), "EXPLICIT", op)
+			return nil, errMixedCollations(op, "EXPLICIT", best, e, len(list))
 		case isBinCollation(e.Type):
 			best = e
 		case isBinCollation(best.Type) || e.coercion >= 3:
 		default:
-			return nil, errCode(mysql.ErrCantAggregate2collations, collationName(best.Type.Collate), "IMPLICIT", collationName(e.Type.Collate), "IMPLICIT", op)
+			return nil, errMixedCollations(op, "IMPLICIT", best, e, len(list))
 		}
 	}
 	if best == nil {
 		return b.connType, nil
 	}
 	return best.Type, nil
+}
+
+// errMixedCollations is the error of two collations, of equal coercibility, among the operands of op.
+func errMixedCollations(op, coercibility string, a, b *Expr, operands int) error {
+	if operands > 2 {
+		return errCode(mysql.ErrCantAggregateNcollations, op)
+	}
+	return errCode(mysql.ErrCantAggregate2collations, collationName(a.Type.Collate), coercibility, collationName(b.Type.Collate), coercibility, op)
 }
 
 func sameCollate(a, b *tipb.FieldType) bool { return a.Collate == b.Collate || a.Collate == -b.Collate }

@@ -208,6 +208,9 @@ func (b *builder) naturalType(e *Expr, to evalType) *tipb.FieldType {
 	case evalJSON:
 		return withFlag(jsonType(), column.FlagParseToJSON, 0)
 	}
+	if ft.Tp == column.TypeBit {
+		return binaryType((int(ft.Flen) + 7) / 8)
+	}
 	return stringType(displayLen(ft), b.connType)
 }
 

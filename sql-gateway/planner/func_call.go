@@ -88,13 +88,13 @@ func (c *clause) funcCall(n *ast.FuncCallExpr) (*Expr, error) {
 	case ast.Trim:
 		return c.trim(n)
 	case ast.CharFunc:
-		return nil, errNotSupported("CHAR()")
+		return c.char(n)
 	case ast.AnyValue:
 		if c.group != nil && len(n.Args) == 1 {
 			return c.aggregate(&ast.AggregateFuncExpr{F: ast.AggFuncFirstRow, Args: n.Args})
 		}
 	case ast.GetFormat:
-		return nil, errNotSupported("GET_FORMAT()")
+		return c.getFormat(n)
 	}
 	args, err := c.buildAll(n.Args)
 	if err != nil {
@@ -104,6 +104,44 @@ func (c *clause) funcCall(n *ast.FuncCallExpr) (*Expr, error) {
 		return e, err
 	}
 	return c.b.function(name, args)
+}
+
+// char is CHAR(n, ... [USING charset]); the parser puts the character set last, NULL where there is none.
+func (c *clause) char(n *ast.FuncCallExpr) (*Expr, error) {
+	args, err := c.buildAll(n.Args)
+	if err != nil {
+		return nil, err
+	}
+	if len(args) < 2 {
+		return nil, errCode(mysql.ErrWrongParamcountToNativeFct, n.FnName.L)
+	}
+	codes, charset := args[:len(args)-1], args[len(args)-1]
+	for i := range codes {
+		if codes[i], err = c.b.as(codes[i], evalInt); err != nil {
+			return nil, err
+		}
+	}
+	out, err := c.b.call(tipb.ScalarFuncSig_Char, "char", binaryType(4*len(codes)), codes...)
+	if err != nil || charset.isNull() {
+		return out, err
+	}
+	return c.b.convertUsing(out, strings.ToLower(constText(charset)))
+}
+
+// getFormat is GET_FORMAT(DATE|DATETIME|TIME, name).
+func (c *clause) getFormat(n *ast.FuncCallExpr) (*Expr, error) {
+	kind, ok := n.Args[0].(*ast.GetFormatSelectorExpr)
+	if !ok || len(n.Args) != 2 {
+		return nil, errCode(mysql.ErrWrongArguments, n.FnName.L)
+	}
+	words := map[ast.GetFormatSelectorType]string{
+		ast.GetFormatSelectorDate: "DATE", ast.GetFormatSelectorDatetime: "DATETIME", ast.GetFormatSelectorTime: "TIME",
+	}
+	name, err := c.build(n.Args[1])
+	if err != nil {
+		return nil, err
+	}
+	return c.b.function(n.FnName.L, []*Expr{c.b.textConst(words[kind.Selector]), name})
 }
 
 func (c *clause) trim(n *ast.FuncCallExpr) (*Expr, error) {
@@ -133,6 +171,18 @@ func (c *clause) trim(n *ast.FuncCallExpr) (*Expr, error) {
 		return c.b.call(tipb.ScalarFuncSig_Trim2Args, "trim", ft, list...)
 	}
 	return c.b.call(tipb.ScalarFuncSig_Trim3Args, "trim", ft, list[0], list[1], intConst(int64(direction)))
+}
+
+// fromBytes makes text of a binary string or BIT, NULL where the bytes are no text; other values it leaves alone.
+func (b *builder) fromBytes(e *Expr, like *tipb.FieldType) (*Expr, error) {
+	if !isBinaryString(e.Type) && e.Type.Tp != column.TypeBit || e.isNull() {
+		return e, nil
+	}
+	s, err := b.as(e, evalString)
+	if err != nil {
+		return nil, err
+	}
+	return b.call(tipb.ScalarFuncSig_FromBinary, "from_binary", stringType(displayLen(s.Type), like), s)
 }
 
 func (c *clause) funcCast(n *ast.FuncCastExpr) (*Expr, error) {
@@ -168,6 +218,11 @@ func (c *clause) funcCast(n *ast.FuncCastExpr) (*Expr, error) {
 	case evalString:
 		if ft.Flen < 0 {
 			ft.Flen = int32(displayLen(e.Type))
+		}
+		if !isBinaryString(ft) {
+			if e, err = c.b.fromBytes(e, ft); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if e.isNull() {

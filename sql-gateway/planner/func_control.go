@@ -49,6 +49,7 @@ func controlFunctions() map[string]fnDef {
 		"any_value": {"x", func(b *builder, name string, a []*Expr) (*Expr, error) {
 			return a[0], nil
 		}},
+		"isnull": {"x", func(b *builder, _ string, a []*Expr) (*Expr, error) { return b.isNull(a[0]) }},
 		"interval": {"xxx*", func(b *builder, name string, a []*Expr) (*Expr, error) {
 			et, sig := evalInt, tipb.ScalarFuncSig_IntervalInt
 			for _, e := range a {

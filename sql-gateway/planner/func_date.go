@@ -25,6 +25,20 @@ func (c *clause) dateArith(n *ast.FuncCallExpr, add bool) (*Expr, error) {
 	return c.b.dateArith(args[0], args[1], unit.Unit, add)
 }
 
+// intervalAmount is the number of an INTERVAL in a class that signatures know: an ENUM counts by its number, a time by the
+// one that its digits spell.
+func (b *builder) intervalAmount(e *Expr) (*Expr, error) {
+	switch et := evalOf(e.Type); {
+	case isEnumSet(e.Type):
+		return b.as(e, evalInt)
+	case isTemporal(e.Type):
+		return b.as(e, evalDecimal)
+	case et == evalJSON:
+		return b.as(e, evalString)
+	}
+	return e, nil
+}
+
 func (b *builder) dateArith(date, amount *Expr, unit ast.TimeUnitType, add bool) (*Expr, error) {
 	if date.isNull() || amount.isNull() {
 		return nullConst(), nil
@@ -35,13 +49,11 @@ func (b *builder) dateArith(date, amount *Expr, unit ast.TimeUnitType, add bool)
 			return nil, err
 		}
 	}
-	if et := evalOf(amount.Type); et > evalString {
-		var err error
-		if amount, err = b.as(amount, evalString); err != nil {
-			return nil, err
-		}
+	amount, err := b.intervalAmount(amount)
+	if err != nil {
+		return nil, err
 	}
-	from, ft := dateArithType(date, unit, b)
+	from, ft := dateArithType(date, unit, b.unitFsp(amount, unit), b)
 	name := "AddDate"
 	if !add {
 		name = "SubDate"
@@ -58,12 +70,21 @@ func (b *builder) dateArith(date, amount *Expr, unit ast.TimeUnitType, add bool)
 	return b.call(tipb.ScalarFuncSig(sig), word, ft, date, amount, b.textConst(unit.String()))
 }
 
-// dateArithType names the class of the date and gives the result's type: a DATE stays one while whole days are added.
-func dateArithType(date *Expr, unit ast.TimeUnitType, b *builder) (string, *tipb.FieldType) {
-	fsp := fspOf(date.Type)
-	if unitHasMicros(unit) {
-		fsp = maxFsp
+// unitFsp is the number of fraction digits that an interval gives to what it is added to.
+func (b *builder) unitFsp(amount *Expr, unit ast.TimeUnitType) int {
+	switch {
+	case unitHasMicros(unit):
+		return maxFsp
+	case unit == ast.TimeUnitSecond:
+		return b.fspFor(amount)
 	}
+	return 0
+}
+
+// dateArithType names the class of the date and gives the result's type: a DATE stays one while whole days are added. The
+// interval has unitFsp fraction digits.
+func dateArithType(date *Expr, unit ast.TimeUnitType, unitFsp int, b *builder) (string, *tipb.FieldType) {
+	fsp := max(fspOf(date.Type), unitFsp)
 	switch evalOf(date.Type) {
 	case evalInt:
 		return "Int", timeType(column.TypeDatetime, fsp)
@@ -106,27 +127,13 @@ func (b *builder) textConst(s string) *Expr {
 	return withNotNull(constExpr(datum.NewString(s), stringType(len(s), b.connType)))
 }
 
-// unitParts are the functions whose results EXTRACT of a unit is put together of, each with the factor it counts.
-var unitParts = map[ast.TimeUnitType][]struct {
-	fn     string
-	factor int64
-}{
-	ast.TimeUnitYear: {{"year", 1}}, ast.TimeUnitQuarter: {{"quarter", 1}}, ast.TimeUnitMonth: {{"month", 1}},
-	ast.TimeUnitWeek: {{"week", 1}}, ast.TimeUnitDay: {{"dayofmonth", 1}}, ast.TimeUnitHour: {{"hour", 1}},
-	ast.TimeUnitMinute: {{"minute", 1}}, ast.TimeUnitSecond: {{"second", 1}}, ast.TimeUnitMicrosecond: {{"microsecond", 1}},
-	ast.TimeUnitYearMonth:         {{"year", 100}, {"month", 1}},
-	ast.TimeUnitDayHour:           {{"dayofmonth", 100}, {"hour", 1}},
-	ast.TimeUnitDayMinute:         {{"dayofmonth", 1e4}, {"hour", 100}, {"minute", 1}},
-	ast.TimeUnitDaySecond:         {{"dayofmonth", 1e6}, {"hour", 1e4}, {"minute", 100}, {"second", 1}},
-	ast.TimeUnitHourMinute:        {{"hour", 100}, {"minute", 1}},
-	ast.TimeUnitHourSecond:        {{"hour", 1e4}, {"minute", 100}, {"second", 1}},
-	ast.TimeUnitMinuteSecond:      {{"minute", 100}, {"second", 1}},
-	ast.TimeUnitSecondMicrosecond: {{"second", 1e6}, {"microsecond", 1}},
-	ast.TimeUnitMinuteMicrosecond: {{"minute", 1e8}, {"second", 1e6}, {"microsecond", 1}},
-	ast.TimeUnitHourMicrosecond:   {{"hour", 1e10}, {"minute", 1e8}, {"second", 1e6}, {"microsecond", 1}},
-	ast.TimeUnitDayMicrosecond:    {{"dayofmonth", 1e12}, {"hour", 1e10}, {"minute", 1e8}, {"second", 1e6}, {"microsecond", 1}},
+// unitFunctions are functions that EXTRACT of a unit is the same as, and whose kernels need not look at a unit.
+var unitFunctions = map[ast.TimeUnitType]string{
+	ast.TimeUnitYear: "year", ast.TimeUnitQuarter: "quarter", ast.TimeUnitMonth: "month", ast.TimeUnitDay: "dayofmonth", ast.TimeUnitWeek: "week",
 }
 
+// extract is EXTRACT(unit FROM e). A TIME has no date, but the units of a clock, and those that begin with days, are its own;
+// for others it is one of today.
 func (c *clause) extract(n *ast.FuncCallExpr) (*Expr, error) {
 	unit, ok := n.Args[0].(*ast.TimeUnitExpr)
 	if !ok || len(n.Args) != 2 {
@@ -136,27 +143,27 @@ func (c *clause) extract(n *ast.FuncCallExpr) (*Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	var sum *Expr
-	for _, p := range unitParts[unit.Unit] {
-		part, err := c.b.function(p.fn, []*Expr{arg})
-		if err != nil {
-			return nil, err
-		}
-		if p.factor != 1 {
-			if part, err = c.b.call(tipb.ScalarFuncSig_MultiplyInt, "mul", intType(), part, intConst(p.factor)); err != nil {
-				return nil, err
-			}
-		}
-		if sum == nil {
-			sum = part
-		} else if sum, err = c.b.call(tipb.ScalarFuncSig_PlusInt, "plus", intType(), sum, part); err != nil {
-			return nil, err
-		}
+	sig, class := tipb.ScalarFuncSig_ExtractDatetime, evalTime
+	switch et := evalOf(arg.Type); {
+	case unitIsDays(unit.Unit):
+	case et == evalDuration, et != evalTime && !unitStartsWithDay(unit.Unit):
+		sig, class = tipb.ScalarFuncSig_ExtractDuration, evalDuration
 	}
-	if sum == nil {
-		return nil, errNotSupported("EXTRACT of %s", unit.Unit)
+	if name, ok := unitFunctions[unit.Unit]; ok && class == evalTime {
+		return c.b.function(name, []*Expr{arg})
 	}
-	return sum, nil
+	if arg, err = c.b.as(arg, class); err != nil {
+		return nil, err
+	}
+	return c.b.call(sig, "extract", intType(), c.b.textConst(unit.Unit.String()), arg)
+}
+
+func unitStartsWithDay(u ast.TimeUnitType) bool {
+	switch u {
+	case ast.TimeUnitDayMicrosecond, ast.TimeUnitDaySecond, ast.TimeUnitDayMinute, ast.TimeUnitDayHour:
+		return true
+	}
+	return false
 }
 
 func (c *clause) timestampArith(n *ast.FuncCallExpr) (*Expr, error) {

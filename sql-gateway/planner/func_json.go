@@ -20,10 +20,16 @@ func jsonFunctions() map[string]fnDef {
 		"json_merge_patch": fixed("jjj*", tipb.ScalarFuncSig_JsonMergePatchSig, jsonType),
 		"json_contains":    fixed("jj?s", tipb.ScalarFuncSig_JsonContainsSig, intType), "json_memberof": fixed("jj", tipb.ScalarFuncSig_JsonMemberOfSig, intType),
 		"json_depth": fixed("j", tipb.ScalarFuncSig_JsonDepthSig, intType), "json_length": fixed("j?s", tipb.ScalarFuncSig_JsonLengthSig, intType),
-		"json_keys":   byCount("j?s", 1, typed(jsonType), tipb.ScalarFuncSig_JsonKeysSig, tipb.ScalarFuncSig_JsonKeys2ArgsSig),
-		"json_quote":  textual("s", tipb.ScalarFuncSig_JsonQuoteSig, lenUnknown),
-		"json_array":  {"?x*", jsonList(tipb.ScalarFuncSig_JsonArraySig, false)},
-		"json_object": {"?x*", jsonList(tipb.ScalarFuncSig_JsonObjectSig, true)},
+		"json_keys":          byCount("j?s", 1, typed(jsonType), tipb.ScalarFuncSig_JsonKeysSig, tipb.ScalarFuncSig_JsonKeys2ArgsSig),
+		"json_quote":         textual("s", tipb.ScalarFuncSig_JsonQuoteSig, lenUnknown),
+		"json_array_insert":  {"jsx*", jsonModify(tipb.ScalarFuncSig_JsonArrayInsertSig)},
+		"json_search":        fixed("jss?ss*", tipb.ScalarFuncSig_JsonSearchSig, jsonType),
+		"json_contains_path": fixed("jss*", tipb.ScalarFuncSig_JsonContainsPathSig, intType),
+		"json_pretty":        textual("j", tipb.ScalarFuncSig_JsonPrettySig, lenUnknown),
+		"json_storage_size":  fixed("j", tipb.ScalarFuncSig_JsonStorageSizeSig, intType),
+		"json_storage_free":  fixed("j", tipb.ScalarFuncSig_JsonStorageFreeSig, intType),
+		"json_array":         {"?x*", jsonList(tipb.ScalarFuncSig_JsonArraySig, false)},
+		"json_object":        {"?x*", jsonList(tipb.ScalarFuncSig_JsonObjectSig, true)},
 		"json_valid": {"x", func(b *builder, name string, a []*Expr) (*Expr, error) {
 			switch evalOf(a[0].Type) {
 			case evalJSON:

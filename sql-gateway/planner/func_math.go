@@ -2,6 +2,8 @@ package planner
 
 import (
 	"github.com/pingcap/tipb/go-tipb"
+
+	"github.com/scree-db/scree/codec/column"
 )
 
 func mathFunctions() map[string]fnDef {
@@ -11,7 +13,7 @@ func mathFunctions() map[string]fnDef {
 		"log":  byCount("r?r", 1, typed(realType), tipb.ScalarFuncSig_Log1Arg, tipb.ScalarFuncSig_Log2Args),
 		"atan": byCount("r?r", 1, typed(realType), tipb.ScalarFuncSig_Atan1Arg, tipb.ScalarFuncSig_Atan2Args),
 		"pow":  fixed("rr", tipb.ScalarFuncSig_Pow, realType), "atan2": fixed("rr", tipb.ScalarFuncSig_Atan2Args, realType),
-		"pi": fixed("", tipb.ScalarFuncSig_PI, realType), "sign": fixed("r", tipb.ScalarFuncSig_Sign, intType),
+		"pi": fixed("", tipb.ScalarFuncSig_PI, func() *tipb.FieldType { return shownReal(6) }), "sign": fixed("r", tipb.ScalarFuncSig_Sign, intType),
 		"crc32": fixed("s", tipb.ScalarFuncSig_CRC32, uintType), "conv": textual("sii", tipb.ScalarFuncSig_Conv, lenFixed(64)),
 		"rand": {"?i", func(b *builder, name string, a []*Expr) (*Expr, error) {
 			if len(a) == 0 {
@@ -73,7 +75,7 @@ func round(b *builder, name string, a []*Expr) (*Expr, error) {
 	}
 	switch et {
 	case evalReal:
-		return b.call(tipb.ScalarFuncSig_RoundWithFracReal, name, realType(), e, a[1])
+		return b.call(tipb.ScalarFuncSig_RoundWithFracReal, name, roundedReal(a[1]), e, a[1])
 	case evalDecimal:
 		return b.call(tipb.ScalarFuncSig_RoundWithFracDec, name, roundedShape(e.Type, a[1], 1), e, a[1])
 	}
@@ -87,7 +89,7 @@ func truncate(b *builder, name string, a []*Expr) (*Expr, error) {
 	}
 	switch {
 	case et == evalReal:
-		return b.call(tipb.ScalarFuncSig_TruncateReal, name, realType(), e, a[1])
+		return b.call(tipb.ScalarFuncSig_TruncateReal, name, roundedReal(a[1]), e, a[1])
 	case et == evalDecimal:
 		return b.call(tipb.ScalarFuncSig_TruncateDecimal, name, roundedShape(e.Type, a[1], 0), e, a[1])
 	case isUnsigned(e.Type):
@@ -103,12 +105,30 @@ func sameInt(ft *tipb.FieldType) *tipb.FieldType {
 	return intType()
 }
 
+// shownReal is a DOUBLE that is written with a fixed number of fraction digits.
+func shownReal(digits int) *tipb.FieldType {
+	ft := realType()
+	ft.Decimal = int32(digits)
+	return ft
+}
+
+// roundedReal is the type of a DOUBLE rounded to digits.
+func roundedReal(digits *Expr) *tipb.FieldType {
+	if !digits.isConst() || digits.isNull() || digits.val.Int64() > column.MaxScale {
+		return realType()
+	}
+	return shownReal(int(max(digits.val.Int64(), 0)))
+}
+
 func roundedShape(ft *tipb.FieldType, digits *Expr, carry int) *tipb.FieldType {
 	p, s := decimalShape(ft)
 	if !digits.isConst() || digits.isNull() {
 		return decimalType(p+carry, s)
 	}
-	to := int(min(max(digits.val.Int64(), 0), int64(s)))
+	to := int(min(max(digits.val.Int64(), 0), column.MaxScale))
+	if to >= s {
+		carry = 0
+	}
 	return decimalType(p-s+to+carry, to)
 }
 

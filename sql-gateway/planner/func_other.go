@@ -12,6 +12,13 @@ func otherFunctions() map[string]fnDef {
 		"inet_aton": fixed("s", tipb.ScalarFuncSig_InetAton, uintType), "inet_ntoa": textual("i", tipb.ScalarFuncSig_InetNtoa, lenFixed(15)),
 		"inet6_aton": fixed("s", tipb.ScalarFuncSig_Inet6Aton, binaryOf(16)), "inet6_ntoa": textual("s", tipb.ScalarFuncSig_Inet6Ntoa, lenFixed(39)),
 		"is_ipv4": fixed("s", tipb.ScalarFuncSig_IsIPv4, intType), "is_ipv6": fixed("s", tipb.ScalarFuncSig_IsIPv6, intType),
+		"is_ipv4_compat": fixed("s", tipb.ScalarFuncSig_IsIPv4Compat, intType), "is_ipv4_mapped": fixed("s", tipb.ScalarFuncSig_IsIPv4Mapped, intType),
+		"is_uuid": fixed("s", tipb.ScalarFuncSig_IsUUID, intType), "uuid_version": fixed("s", tipb.ScalarFuncSig_UUIDVersion, intType),
+		"uuid_timestamp": fixed("s", tipb.ScalarFuncSig_UUIDTimestamp, func() *tipb.FieldType { return decimalType(18, 6) }),
+		"random_bytes": {"i", func(b *builder, name string, a []*Expr) (*Expr, error) {
+			return b.volatileCall(tipb.ScalarFuncSig_RandomBytes, name, binaryType(1024), a...)
+		}},
+		"password": textual("s", tipb.ScalarFuncSig_Password, lenFixed(41)),
 		"uuid": {"", func(b *builder, name string, a []*Expr) (*Expr, error) {
 			return b.volatileCall(tipb.ScalarFuncSig_UUID, name, utf8Type(36))
 		}},
@@ -55,6 +62,11 @@ func (b *builder) convertUsing(e *Expr, charset string) (*Expr, error) {
 		ft = stringType(displayLen(e.Type), &tipb.FieldType{Collate: -47, Charset: charset})
 	default:
 		return nil, errCode(mysql.ErrUnknownCharacterSet, charset)
+	}
+	if charset != "binary" {
+		if e, err = b.fromBytes(e, ft); err != nil {
+			return nil, err
+		}
 	}
 	return b.call(tipb.ScalarFuncSig_CastStringAsString, "convert", ft, e)
 }

@@ -26,6 +26,9 @@ func stringFunctions() map[string]fnDef {
 		"substring":       {"si?i", substring},
 		"locate":          {"ss?i", locate},
 		"instr": {"ss", func(b *builder, name string, a []*Expr) (*Expr, error) {
+			if _, err := b.mergeCollation(name, a...); err != nil {
+				return nil, err
+			}
 			return b.call(pickBinary(a[0], tipb.ScalarFuncSig_InstrUTF8, tipb.ScalarFuncSig_Instr), name, intType(), a...)
 		}},
 		"position": {"ss", locate},
@@ -45,12 +48,12 @@ func stringFunctions() map[string]fnDef {
 		"hex": {"x", func(b *builder, name string, a []*Expr) (*Expr, error) {
 			return b.byNumber(name, a[0], tipb.ScalarFuncSig_HexIntArg, tipb.ScalarFuncSig_HexStrArg, max(2*displayLen(a[0].Type), 16))
 		}},
-		"oct": {"x", func(b *builder, name string, a []*Expr) (*Expr, error) {
-			return b.byNumber(name, a[0], tipb.ScalarFuncSig_OctInt, tipb.ScalarFuncSig_OctString, 64)
-		}},
-		"bin": textual("i", tipb.ScalarFuncSig_Bin, lenFixed(64)), "unhex": fixed("s", tipb.ScalarFuncSig_UnHex, binaryOf(maxBlobLen)),
+		"oct": {"x", inBase(8, tipb.ScalarFuncSig_OctInt)}, "bin": {"x", inBase(2, tipb.ScalarFuncSig_Bin)},
+		"export_set": byCount("iss?si", 3, func(b *builder, a []*Expr) *tipb.FieldType { return b.textType(maxBlobLen, a[1:]...) },
+			tipb.ScalarFuncSig_ExportSet3Arg, tipb.ScalarFuncSig_ExportSet4Arg, tipb.ScalarFuncSig_ExportSet5Arg),
+		"unhex":     fixed("s", tipb.ScalarFuncSig_UnHex, binaryOf(maxBlobLen)),
 		"to_base64": textual("s", tipb.ScalarFuncSig_ToBase64, lenUnknown), "from_base64": fixed("s", tipb.ScalarFuncSig_FromBase64, binaryOf(maxBlobLen)),
-		"format":         textual("xi", tipb.ScalarFuncSig_Format, lenUnknown),
+		"format":         {"xi", format},
 		"md5":            textual("s", tipb.ScalarFuncSig_MD5, lenFixed(32)),
 		"sha1":           textual("s", tipb.ScalarFuncSig_SHA1, lenFixed(40)),
 		"sha2":           textual("si", tipb.ScalarFuncSig_SHA2, lenFixed(128)),
@@ -69,7 +72,10 @@ func substring(b *builder, name string, a []*Expr) (*Expr, error) {
 	return b.call(pickBinary(a[0], tipb.ScalarFuncSig_Substring3ArgsUTF8, tipb.ScalarFuncSig_Substring3Args), "substring", ft, a...)
 }
 
-func locate(b *builder, _ string, a []*Expr) (*Expr, error) {
+func locate(b *builder, name string, a []*Expr) (*Expr, error) {
+	if _, err := b.mergeCollation(name, a[:2]...); err != nil {
+		return nil, err
+	}
 	if len(a) == 2 {
 		return b.call(pickBinary(a[1], tipb.ScalarFuncSig_Locate2ArgsUTF8, tipb.ScalarFuncSig_Locate2Args), "locate", intType(), a...)
 	}
@@ -84,6 +90,37 @@ func regexpLike(b *builder, _ string, a []*Expr) (*Expr, error) {
 	ft := boolType()
 	ft.Collate, ft.Charset = l.Type.Collate, l.Type.Charset
 	return b.call(tipb.ScalarFuncSig_RegexpLikeSig, "regexp_like", ft, append([]*Expr{l, r}, a[2:]...)...)
+}
+
+// format is FORMAT(number, digits).
+func format(b *builder, name string, a []*Expr) (*Expr, error) {
+	var err error
+	switch numberClass(a[0]) {
+	case evalDecimal:
+		a[0], err = b.as(a[0], evalDecimal)
+	case evalInt:
+		a[0], err = b.as(a[0], evalInt)
+	default:
+		a[0], err = b.as(a[0], evalReal)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return b.call(tipb.ScalarFuncSig_Format, name, stringType(maxBlobLen, b.connType), a...)
+}
+
+// inBase writes an integer by sig; of other values, as CONV does, the digits at the front of their text.
+func inBase(base int64, sig tipb.ScalarFuncSig) makeFn {
+	return func(b *builder, name string, a []*Expr) (*Expr, error) {
+		if evalOf(a[0].Type) == evalInt {
+			return b.call(sig, name, stringType(64, b.connType), a[0])
+		}
+		s, err := b.as(a[0], evalString)
+		if err != nil {
+			return nil, err
+		}
+		return b.call(tipb.ScalarFuncSig_Conv, name, stringType(64, b.connType), s, intConst(10), intConst(base))
+	}
 }
 
 // byNumber makes a function that treats numbers and strings differently and gives a string.

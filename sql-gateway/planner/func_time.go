@@ -26,7 +26,7 @@ func timeFunctions() map[string]fnDef {
 			return b.call(tipb.ScalarFuncSig_MakeTime, name, ft, a...)
 		}},
 		"time_to_sec": fixed("u", tipb.ScalarFuncSig_TimeToSec, intType),
-		"sec_to_time": fixed("r", tipb.ScalarFuncSig_SecToTime, func() *tipb.FieldType { return durationType(0) }),
+		"sec_to_time": {"x", secToTime},
 		"period_add":  fixed("ii", tipb.ScalarFuncSig_PeriodAdd, intType), "period_diff": fixed("ii", tipb.ScalarFuncSig_PeriodDiff, intType),
 		"convert_tz": {"tss", func(b *builder, name string, a []*Expr) (*Expr, error) {
 			return b.call(tipb.ScalarFuncSig_ConvertTz, name, timeType(column.TypeDatetime, fspOf(a[0].Type)), a...)
@@ -40,6 +40,7 @@ func timeFunctions() map[string]fnDef {
 			ft = timeType(column.TypeDatetime, max(fspOf(a[0].Type), fspOf(a[1].Type)))
 			return b.call(tipb.ScalarFuncSig_AddDatetimeAndDuration, name, ft, a...)
 		}},
+		"get_format":    textual("ss", tipb.ScalarFuncSig_GetFormat, lenFixed(17)),
 		"from_unixtime": {"d?s", fromUnixTime}, "unix_timestamp": {"t", unixTimestamp},
 		"str_to_date": {"ss", strToDate}, "timediff": {"xx", timeDiff}, "addtime": {"xx", addTime}, "subtime": {"xx", addTime},
 	}
@@ -57,6 +58,15 @@ func timeFunctions() map[string]fnDef {
 		m[name] = fixed("u", sig, intType)
 	}
 	return m
+}
+
+func secToTime(b *builder, name string, a []*Expr) (*Expr, error) {
+	ft := durationType(b.fspFor(a[0]))
+	seconds, err := b.as(a[0], evalReal)
+	if err != nil {
+		return nil, err
+	}
+	return b.call(tipb.ScalarFuncSig_SecToTime, name, ft, seconds)
 }
 
 func fromUnixTime(b *builder, name string, a []*Expr) (*Expr, error) {
@@ -110,36 +120,72 @@ func formatParts(format string) (date, clock, micros bool) {
 	return date, clock, micros
 }
 
-// timeDiff subtracts times of one kind; strings count as TIME values.
+// timeDiffSigs are the signatures of TIMEDIFF by the classes of its arguments: DATETIME, TIME or text.
+var timeDiffSigs = map[[2]evalType]tipb.ScalarFuncSig{
+	{evalTime, evalTime}:         tipb.ScalarFuncSig_TimeTimeTimeDiff,
+	{evalDuration, evalDuration}: tipb.ScalarFuncSig_DurationDurationTimeDiff,
+	{evalString, evalString}:     tipb.ScalarFuncSig_StringStringTimeDiff,
+	{evalDuration, evalString}:   tipb.ScalarFuncSig_DurationStringTimeDiff,
+	{evalString, evalDuration}:   tipb.ScalarFuncSig_StringDurationTimeDiff,
+	{evalTime, evalDuration}:     tipb.ScalarFuncSig_NullTimeDiff,
+	{evalDuration, evalTime}:     tipb.ScalarFuncSig_NullTimeDiff,
+}
+
+// timeDiff subtracts times of one kind; the difference of a DATETIME and a TIME is NULL. What is no time is read as text.
 func timeDiff(b *builder, name string, a []*Expr) (*Expr, error) {
-	for i := range a {
+	fsp := 0
+	for i, e := range a {
+		fsp = max(fsp, b.fspFor(e))
+		if isTemporal(e.Type) {
+			continue
+		}
 		var err error
-		if a[i], err = b.as(a[i], evalDuration); err != nil {
+		if a[i], err = b.as(e, evalString); err != nil {
 			return nil, err
 		}
 	}
-	fsp := max(fspOf(a[0].Type), fspOf(a[1].Type))
-	return b.call(tipb.ScalarFuncSig_DurationDurationTimeDiff, name, durationType(fsp), a...)
+	classes := [2]evalType{evalOf(a[0].Type), evalOf(a[1].Type)}
+	for i := range a { // beside a DATETIME text is one, too
+		if classes[i] != evalString || classes[1-i] != evalTime {
+			continue
+		}
+		var err error
+		if a[i], err = b.as(a[i], evalTime); err != nil {
+			return nil, err
+		}
+		classes[i] = evalTime
+	}
+	return b.call(timeDiffSigs[classes], name, durationType(fsp), a...)
 }
 
+// addTime is ADDTIME and SUBTIME. A signature is named by the classes of both arguments; the second must be a TIME. What
+// is no time counts as text.
 func addTime(b *builder, name string, a []*Expr) (*Expr, error) {
+	word := map[string]string{"addtime": "Add", "subtime": "Sub"}[name]
+	fsp := max(fspOf(a[0].Type), b.fspFor(a[1]))
+	first, ft, et := "String", b.textType(datetimeLen+1+maxFsp, a[0]), evalString
+	switch {
+	case evalOf(a[0].Type) == evalTime:
+		first, ft, et = "Datetime", timeType(column.TypeDatetime, fsp), evalTime
+	case evalOf(a[0].Type) == evalDuration:
+		first, ft, et = "Duration", durationType(fsp), evalDuration
+	}
+	sig := word + first + "And"
 	var err error
-	if a[1], err = b.as(a[1], evalDuration); err != nil {
-		return nil, err
-	}
-	fsp := max(fspOf(a[0].Type), fspOf(a[1].Type))
-	sigs := [3]tipb.ScalarFuncSig{tipb.ScalarFuncSig_AddDatetimeAndDuration, tipb.ScalarFuncSig_AddDurationAndDuration, tipb.ScalarFuncSig_AddStringAndDuration}
-	if name == "subtime" {
-		sigs = [3]tipb.ScalarFuncSig{tipb.ScalarFuncSig_SubDatetimeAndDuration, tipb.ScalarFuncSig_SubDurationAndDuration, tipb.ScalarFuncSig_SubStringAndDuration}
-	}
-	switch evalOf(a[0].Type) {
+	switch evalOf(a[1].Type) {
 	case evalTime:
-		return b.call(sigs[0], name, timeType(column.TypeDatetime, fsp), a...)
+		null := map[evalType]string{evalTime: "DateTimeNull", evalDuration: "DurationNull", evalString: "StringNull"}[evalOf(ft)]
+		return b.call(tipb.ScalarFuncSig(tipb.ScalarFuncSig_value[word+"Time"+null]), name, ft, a...)
 	case evalDuration:
-		return b.call(sigs[1], name, durationType(fsp), a...)
+		sig += "Duration"
+	default:
+		sig += "String"
+		if a[1], err = b.as(a[1], evalString); err != nil {
+			return nil, err
+		}
 	}
-	if a[0], err = b.as(a[0], evalString); err != nil {
+	if a[0], err = b.as(a[0], et); err != nil {
 		return nil, err
 	}
-	return b.call(sigs[2], name, b.textType(datetimeLen+1+maxFsp, a[0]), a...)
+	return b.call(tipb.ScalarFuncSig(tipb.ScalarFuncSig_value[sig]), name, ft, a...)
 }

@@ -56,6 +56,11 @@ func evalOf(ft *tipb.FieldType) evalType {
 
 func isNumeric(ft *tipb.FieldType) bool { return evalOf(ft) <= evalDecimal }
 
+func isTemporal(ft *tipb.FieldType) bool {
+	et := evalOf(ft)
+	return et == evalTime || et == evalDuration
+}
+
 func isUnsigned(ft *tipb.FieldType) bool { return ft.Flag&column.FlagUnsigned != 0 }
 
 func isBinaryString(ft *tipb.FieldType) bool {
@@ -187,11 +192,16 @@ func notNull(ft *tipb.FieldType) bool { return ft.Flag&column.FlagNotNull != 0 }
 
 // fspOf is the number of fraction digits of a temporal value of type ft.
 func fspOf(ft *tipb.FieldType) int {
+	if isEnumSet(ft) {
+		return 0
+	}
 	switch evalOf(ft) {
 	case evalTime, evalDuration:
 		return min(max(int(ft.Decimal), 0), maxFsp)
 	case evalInt:
 		return 0
+	case evalString, evalJSON:
+		return maxFsp
 	}
 	if ft.Decimal < 0 {
 		return maxFsp
@@ -283,13 +293,13 @@ func mergeNonNull(a, b *tipb.FieldType) *tipb.FieldType {
 			return realType()
 		}
 		return mergeDecimals(a, b)
-	case ea == evalTime && eb == evalTime:
+	case ea == evalDuration && eb == evalDuration:
+		return durationType(max(fspOf(a), fspOf(b)))
+	case isTemporal(a) && isTemporal(b):
 		if a.Tp == b.Tp {
 			return timeType(a.Tp, max(fspOf(a), fspOf(b)))
 		}
 		return timeType(column.TypeDatetime, max(fspOf(a), fspOf(b)))
-	case ea == evalDuration && eb == evalDuration:
-		return durationType(max(fspOf(a), fspOf(b)))
 	case ea == evalJSON && eb == evalJSON:
 		return jsonType()
 	case ea == evalString && eb == evalString && a.Tp == b.Tp && a.Flen == b.Flen && a.Collate == b.Collate && sameElems(a, b):
@@ -316,6 +326,7 @@ func sameElems(a, b *tipb.FieldType) bool {
 }
 
 func mergeInts(a, b *tipb.FieldType) *tipb.FieldType {
+	a, b = bitAsUnsigned(a), bitAsUnsigned(b)
 	if isUnsigned(a) != isUnsigned(b) && (a.Tp == column.TypeLongLong || b.Tp == column.TypeLongLong) {
 		unsigned := a
 		if isUnsigned(b) {
@@ -332,10 +343,15 @@ func mergeInts(a, b *tipb.FieldType) *tipb.FieldType {
 	if isUnsigned(a) && isUnsigned(b) {
 		ft.Flag |= column.FlagUnsigned
 	}
-	if ft.Tp == column.TypeBit {
-		ft.Tp = column.TypeLongLong
-	}
 	return ft
+}
+
+// bitAsUnsigned is the type of a BIT's number.
+func bitAsUnsigned(ft *tipb.FieldType) *tipb.FieldType {
+	if ft.Tp != column.TypeBit {
+		return ft
+	}
+	return withFlag(uintType(), ft.Flag&column.FlagNotNull, 0)
 }
 
 func mergeDecimals(a, b *tipb.FieldType) *tipb.FieldType {

@@ -92,7 +92,7 @@ func (s *Session) exprFlags(stmt ast.StmtNode) uint64 {
 	case *ast.LoadDataStmt:
 		return flagInLoadData | flagInInsert | flagTruncateAsWarning | flagOverflowAsWarning | flagDivideByZeroAsWarning
 	default:
-		return flagInSelect | flagTruncateAsWarning | flagDivideByZeroAsWarning
+		return flagInSelect | flagTruncateAsWarning | flagOverflowAsWarning | flagDivideByZeroAsWarning
 	}
 	if !s.mode.HasStrictMode() || ignore {
 		return flags | flagTruncateAsWarning | flagOverflowAsWarning | flagDivideByZeroAsWarning
