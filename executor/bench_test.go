@@ -160,3 +160,28 @@ func BenchmarkSpill(b *testing.B) {
 		})
 	}
 }
+
+// Windows over one partition.
+func BenchmarkWindow(b *testing.B) {
+	fields := types(bigint)
+	in := benchBatches(fields, 1<<18, func(i int, out []*column.Builder) { out[0].AppendInt64(int64(i % 1000)) })
+	v := col(0, bigint)
+	sum := fn(tipb.ExprType_Sum, decimalType(41, 0), v)
+	preceding := unbounded(tipb.WindowBoundType_Preceding)
+	for _, w := range []struct {
+		name  string
+		frame *tipb.WindowFrame
+		fn    *tipb.Expr
+	}{
+		{"row_number", nil, fn(tipb.ExprType_RowNumber, bigint)},
+		{"lag", nil, fn(tipb.ExprType_Lag, bigint, v)},
+		{"running sum", rowsFrame(preceding, rowsBound(0)), sum},
+		{"sum of all", rowsFrame(preceding, unbounded(tipb.WindowBoundType_Following)), sum},
+		{"sum of 7", rowsFrame(rowsBound(-3), rowsBound(3)), sum},
+		{"max of 1000", rowsFrame(rowsBound(-999), rowsBound(0)), fn(tipb.ExprType_Max, bigint, v)},
+	} {
+		b.Run(w.name, func(b *testing.B) {
+			benchmark(b, windowOf(leaf(0), nil, nil, w.frame, w.fn), [][]*tipb.FieldType{fields}, in)
+		})
+	}
+}

@@ -81,6 +81,7 @@ var constructors = map[tipb.ExecType]func(e *tipb.Executor, inputs []Operator, e
 	tipb.ExecType_TypeSort:        newSort,
 	tipb.ExecType_TypeLimit:       newLimit,
 	tipb.ExecType_TypeJoin:        newJoin,
+	tipb.ExecType_TypeWindow:      newWindow,
 }
 
 // Children are the executors that e reads from: one, or, of a join, two.
@@ -98,6 +99,8 @@ func Children(e *tipb.Executor) []*tipb.Executor {
 		return []*tipb.Executor{e.GetSort().GetChild()}
 	case tipb.ExecType_TypeLimit:
 		return []*tipb.Executor{e.GetLimit().GetChild()}
+	case tipb.ExecType_TypeWindow:
+		return []*tipb.Executor{e.GetWindow().GetChild()}
 	case tipb.ExecType_TypeJoin:
 		if kids := e.GetJoin().GetChildren(); len(kids) == 2 {
 			return kids
@@ -175,6 +178,8 @@ func adopt(e *tipb.Executor, kids []*tipb.Executor) (*tipb.Executor, error) {
 		missing = !setChild(&c.Sort, func(x *tipb.Sort) { x.Child = kids[0] })
 	case tipb.ExecType_TypeLimit:
 		missing = !setChild(&c.Limit, func(x *tipb.Limit) { x.Child = kids[0] })
+	case tipb.ExecType_TypeWindow:
+		missing = !setChild(&c.Window, func(x *tipb.Window) { x.Child = kids[0] })
 	case tipb.ExecType_TypeJoin:
 		missing = !setChild(&c.Join, func(x *tipb.Join) { x.Children = kids })
 	}

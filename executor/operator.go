@@ -3,11 +3,11 @@
 // Build turns a tree of tipb executors into a tree of operators; Tree makes such a tree of a DAG's list. Rows flow as
 // batches (package column), pulled from the root by Next:
 //
-//	scan -> Selection -> Projection -> Aggregation, TopN, Sort, Limit, Join ...
+//	scan -> Selection -> Projection -> Aggregation, TopN, Sort, Limit, Window, Join ...
 //
 // A Selection marks rows instead of copying them; an operator that keeps rows copies what is marked. Memory that grows
-// with the input is charged to the query's Memory; Sort, Aggregation and Join put rows into files (package spill) before it
-// is used up.
+// with the input is charged to the query's Memory; Sort, Aggregation, Window and Join put rows into files (package spill)
+// before it is used up.
 package executor
 
 import (
