@@ -242,18 +242,22 @@ func (p *physAgg) Explain() Explain {
 }
 
 func (p *physSort) Explain() Explain {
-	parts := make([]string, len(p.by))
-	for i, o := range p.by {
+	info := orderText(p.by)
+	if p.topN {
+		info += fmt.Sprintf(", offset:0, count:%d", p.count)
+	}
+	return p.line(info)
+}
+
+func orderText(by []orderItem) string {
+	parts := make([]string, len(by))
+	for i, o := range by {
 		parts[i] = o.expr.String()
 		if o.desc {
 			parts[i] += ":desc"
 		}
 	}
-	info := strings.Join(parts, ", ")
-	if p.topN {
-		info += fmt.Sprintf(", offset:0, count:%d", p.count)
-	}
-	return p.line(info)
+	return strings.Join(parts, ", ")
 }
 
 func (p *physLimit) Explain() Explain {

@@ -28,6 +28,8 @@ type clause struct {
 	aliases *selectList
 	// values are the columns of VALUES(col); nil forbids it.
 	values map[string]*Column
+	// windows is set where window functions are allowed: in the select list and ORDER BY.
+	windows *windowing
 	// inAggregate: inside the argument of an aggregate function.
 	inAggregate bool
 	// aliasLate: columns of FROM come before aliases, and aliases stand for what they were written as (GROUP BY).
@@ -56,7 +58,7 @@ func (c *clause) build(node ast.ExprNode) (*Expr, error) {
 	case *ast.AggregateFuncExpr:
 		return c.aggregate(n)
 	case *ast.WindowFuncExpr:
-		return nil, errNotSupported("window functions")
+		return c.windowFunc(n)
 	case *ast.BetweenExpr:
 		return c.between(n)
 	case *ast.PatternInExpr:

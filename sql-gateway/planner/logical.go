@@ -199,6 +199,8 @@ func expressions(n logical, f func(*Expr)) {
 		for _, o := range n.by {
 			f(o.expr)
 		}
+	case *windowNode:
+		n.expressions(f)
 	case *valuesNode:
 		for _, r := range n.rows {
 			each(r)
@@ -248,7 +250,7 @@ func atMostOneRow(n logical) bool {
 		return atMostOneRow(n.q.rel.node)
 	case *singleNode:
 		return true
-	case *selectNode, *projectNode, *sortNode:
+	case *selectNode, *projectNode, *sortNode, *windowNode:
 		return atMostOneRow(n.inputs()[0])
 	}
 	return false

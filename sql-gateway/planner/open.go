@@ -201,7 +201,7 @@ func (o *opener) tree(p physical) (*tipb.Executor, error) {
 			return nil, err
 		}
 		return o.describe(p, child)
-	case *physProject, *physAgg, *physSort:
+	case *physProject, *physAgg, *physSort, *physWindow:
 		child, err := o.tree(p.inputs()[0])
 		if err != nil {
 			return nil, err
@@ -262,6 +262,8 @@ func (o *opener) describe(p physical, child *tipb.Executor) (*tipb.Executor, err
 		return e, err
 	case *physAgg:
 		return o.aggregation(p, child)
+	case *physWindow:
+		return o.window(p, child)
 	case *physSort:
 		by, err := o.byItems(p.by, p.child.base().cols)
 		if p.topN {

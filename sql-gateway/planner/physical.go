@@ -194,6 +194,8 @@ func (b *builder) physical(n logical) (physical, error) {
 		return b.sorted(n, 0, false)
 	case *limitNode:
 		return b.limited(n)
+	case *windowNode:
+		return b.windowed(n)
 	}
 	return b.rootOnly(n)
 }
@@ -334,13 +336,14 @@ func (b *builder) pushLimit(p physical, count uint64) physical {
 	return p
 }
 
-// sorted orders; with topN it keeps the first count rows. An order that the reader's key gives already costs nothing.
+// sorted orders; with topN it keeps the first count rows. An order that the
+// rows have already, from the reader's key or a sort below, costs nothing.
 func (b *builder) sorted(n *sortNode, count uint64, topN bool) (physical, error) {
 	child, err := b.physical(n.child)
 	if err != nil {
 		return nil, err
 	}
-	if b.orderedRead(child, n.by) {
+	if isOrdered(child, n.by) || b.orderedRead(child, n.by) {
 		if !topN {
 			return child, nil
 		}
@@ -384,15 +387,7 @@ func (b *builder) pushable(list []*Expr) bool { return !anyVolatile(list) }
 // orderedRead makes a reader keep the order of its keys if that is the order asked for.
 func (b *builder) orderedRead(p physical, by []orderItem) bool {
 	if pr, ok := p.(*physProject); ok {
-		m := map[*Column]*Expr{}
-		for i, c := range pr.cols {
-			m[c] = pr.exprs[i]
-		}
-		below := make([]orderItem, len(by))
-		for i, o := range by {
-			below[i] = orderItem{o.expr.substitute(m), o.desc}
-		}
-		return b.orderedRead(pr.child, below)
+		return b.orderedRead(pr.child, pr.below(by))
 	}
 	r, ok := p.(*physReader)
 	if !ok || r.order != nil {

@@ -43,6 +43,8 @@ func prune(n logical, needed colSet) {
 			below.addColumns(o.expr)
 		}
 		prune(n.child, below)
+	case *windowNode:
+		pruneWindow(n, needed)
 	case *unionNode:
 		pruneUnion(n, needed)
 	case *singleNode:

@@ -27,6 +27,8 @@ func (b *builder) push(n logical, preds []*Expr) (logical, error) {
 		child, err := b.push(n.child, preds)
 		n.child = child
 		return n, err
+	case *windowNode:
+		return b.pushWindow(n, preds)
 	case *unionNode:
 		return b.pushUnion(n, preds)
 	}

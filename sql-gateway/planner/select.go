@@ -72,9 +72,6 @@ func (b *builder) selectStmt(s *ast.SelectStmt, parent *scope, ctes *cteScope) (
 	if s.SelectIntoOpt != nil {
 		return nil, errNotSupported("SELECT ... INTO here")
 	}
-	if len(s.WindowSpecs) > 0 {
-		return nil, errNotSupported("window functions")
-	}
 	sc := &scope{parent: parent, ctes: ctes}
 	node, err := b.from(s.From, sc)
 	if err != nil {
@@ -85,7 +82,7 @@ func (b *builder) selectStmt(s *ast.SelectStmt, parent *scope, ctes *cteScope) (
 }
 
 // selectBuilder puts one SELECT together, clause by clause, from below:
-// FROM, WHERE, GROUP BY, HAVING, select list, DISTINCT, ORDER BY, LIMIT.
+// FROM, WHERE, GROUP BY, HAVING, windows, select list, DISTINCT, ORDER BY, LIMIT.
 type selectBuilder struct {
 	b     *builder
 	s     *ast.SelectStmt
@@ -94,6 +91,8 @@ type selectBuilder struct {
 	list  *selectList
 	group *grouping
 	order []orderItem
+	// window has the window functions met so far; they stand above HAVING.
+	window *windowing
 }
 
 func (q *selectBuilder) clause(where string) *clause {
@@ -101,7 +100,7 @@ func (q *selectBuilder) clause(where string) *clause {
 }
 
 func (q *selectBuilder) build() (*rel, error) {
-	for _, step := range []func() error{q.where, q.expand, q.groupBy, q.fields, q.having, q.orderBy} {
+	for _, step := range []func() error{q.where, q.windows, q.expand, q.groupBy, q.fields, q.having, q.orderBy} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -210,6 +209,7 @@ func (q *selectBuilder) star(w *ast.WildCardField) error {
 // fields builds the select list.
 func (q *selectBuilder) fields() error {
 	c := q.clause("field list")
+	c.windows = q.window
 	for i, it := range q.list.items {
 		var err error
 		c.item = i + 1
@@ -241,6 +241,9 @@ func (q *selectBuilder) having() error {
 	if err != nil {
 		return err
 	}
+	if err := q.window.checkUse(conds); err != nil {
+		return err
+	}
 	q.node = newSelect(q.node, conds)
 	return nil
 }
@@ -250,7 +253,7 @@ func (q *selectBuilder) orderBy() error {
 		return nil
 	}
 	c := q.clause("order clause")
-	c.aliases = q.list
+	c.aliases, c.windows = q.list, q.window
 	for _, it := range q.s.OrderBy.Items {
 		e, err := c.build(it.Expr)
 		if err != nil {
@@ -289,7 +292,7 @@ func (q *selectBuilder) finish() (*rel, error) {
 		}
 		sortAt[i] = places[k] - 1
 	}
-	p := q.b.newProject(q.node, exprs)
+	p := q.b.newProject(q.window.place(q.node), exprs)
 	var node logical = p
 	if q.s.Distinct {
 		node = distinct(node)

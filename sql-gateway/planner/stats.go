@@ -210,8 +210,8 @@ func (b *builder) estimateNode(n logical) *estimate {
 	case *limitNode:
 		c := b.estimate(n.child)
 		return &estimate{rows: math.Min(c.rows, float64(n.count)), ndv: c.ndv}
-	case *sortNode:
-		return b.estimate(n.child)
+	case *sortNode, *windowNode:
+		return b.estimate(n.inputs()[0])
 	case *unionNode:
 		e := &estimate{}
 		for _, c := range n.children {
