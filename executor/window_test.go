@@ -138,7 +138,7 @@ func TestWindowUnsupported(t *testing.T) {
 		"groups":       windowOf(leaf(0), nil, nil, &tipb.WindowFrame{Type: tipb.WindowFrameType_Groups}, fn(tipb.ExprType_Count, bigint, intConst(1))),
 		"backwards": windowOf(leaf(0), nil, nil, rowsFrame(unbounded(tipb.WindowBoundType_Following), rowsBound(0)),
 			fn(tipb.ExprType_Count, bigint, intConst(1))),
-		"range": windowOf(leaf(0), nil, nil, rangeFrame(rangeBound(-1, col(0, bigint)), nil), fn(tipb.ExprType_Count, bigint, intConst(1))),
+		"range":          windowOf(leaf(0), nil, nil, rangeFrame(rangeBound(-1, col(0, bigint)), nil), fn(tipb.ExprType_Count, bigint, intConst(1))),
 		"no description": {Tp: tipb.ExecType_TypeWindow},
 	} {
 		_, err := Build(w, sourceLeaf(t, ranked), testEnv())
@@ -297,4 +297,3 @@ func TestWindowStreams(t *testing.T) {
 	require.Len(t, rows, 50_000)
 	require.True(t, strings.HasSuffix(rows[49_999], ",49999,50000,1249975000,0,49989"), rows[49_999])
 }
-
