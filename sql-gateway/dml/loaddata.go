@@ -13,13 +13,16 @@ import (
 
 	"github.com/scree-db/scree/codec/datum"
 	"github.com/scree-db/scree/executor/expr"
+	"github.com/scree-db/scree/sql-gateway/kvclient"
 	"github.com/scree-db/scree/sql-gateway/planner"
 )
 
-// A transaction of LOAD DATA ends after so many rows or bytes.
+// A transaction of LOAD DATA ends with the chunk that brings it to so many rows or bytes: few enough bytes that one more
+// chunk of usual rows leaves it within one request. In two phases the same rows cost about half as much again, and the
+// commits, late by then, make the tables that were flushed meanwhile overlap.
 const (
 	flushRows  = 20_000
-	flushBytes = 4 << 20
+	flushBytes = kvclient.PrewriteBytesMax - 1<<20
 )
 
 // loader runs one LOAD DATA statement.

@@ -25,7 +25,7 @@ import (
 // the answer to a request that may have made the commit point is missing, the outcome is open: *UndeterminedError.
 //
 // Memory: beside the transaction's buffer, four bytes a key, and the requests under way, Options.Concurrency times
-// prewriteBytesMax.
+// PrewriteBytesMax.
 type committer struct {
 	c       *Client
 	startTS uint64
@@ -55,8 +55,9 @@ type committer struct {
 }
 
 const (
-	// prewriteBytesMax bounds the keys and values of one request, and so of one raft entry.
-	prewriteBytesMax = 4 << 20
+	// PrewriteBytesMax bounds the keys and values of one request, and so of one raft entry. A transaction of one region
+	// commits in one phase if it has no more.
+	PrewriteBytesMax = 4 << 20
 	// commitKeysMax bounds the keys of one commit or rollback request.
 	commitKeysMax = 8192
 	// asyncKeysMax and asyncBytesMax bound the keys of an async commit: the primary's lock holds them.

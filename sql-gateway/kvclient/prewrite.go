@@ -26,7 +26,7 @@ func (cm *committer) cut(ctx context.Context, bo *Backoff, items []int32) ([]ite
 			return nil, err
 		}
 		n, size := 0, 0
-		for ; n < len(items) && size < prewriteBytesMax; n++ {
+		for ; n < len(items) && size < PrewriteBytesMax; n++ {
 			e := &cm.buf.entries[items[n]]
 			if !r.Range.contains(e.key) {
 				break
