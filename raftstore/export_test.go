@@ -1,0 +1,4 @@
+package raftstore
+
+// EvenKeys is evenKeys, for tests.
+var EvenKeys = (*Store).evenKeys
