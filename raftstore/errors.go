@@ -84,10 +84,10 @@ func errRegionNotInitialized(id uint64) error {
 	})
 }
 
-func errDataIsNotReady(region, peer uint64) error {
+func errDataIsNotReady(region, peer, safeTS uint64) error {
 	return regionError(&errorpb.Error{
-		Message:        "stale reads are served by the leader",
-		DataIsNotReady: &errorpb.DataIsNotReady{RegionId: region, PeerId: peer},
+		Message:        fmt.Sprintf("data is not ready: region %d can be read here up to %d", region, safeTS),
+		DataIsNotReady: &errorpb.DataIsNotReady{RegionId: region, PeerId: peer, SafeTs: safeTS},
 	})
 }
 

@@ -33,7 +33,7 @@ type readRound struct {
 
 // Snapshot implements storage.Store. A leader with a lease, or that is the only voter, takes the view without asking
 // anyone; else raft's read index is asked first. Either way the view is taken before the right to it is checked a last
-// time.
+// time. A stale read is served at once if its timestamp is safe; else it is the leader's, like any other.
 //
 // What is acknowledged here is applied here. But other replicas may have shown their readers what is committed and not
 // applied here yet, so a leader with other peers waits for that.
@@ -43,6 +43,9 @@ func (s *Store) Snapshot(ctx context.Context, at storage.Region) (storage.Snapsh
 		return nil, err
 	}
 	r := p.role.Load()
+	if at.StaleReadTS > 0 && at.StaleReadTS <= p.safeTS() {
+		return s.checkView(p, s.viewNow(p, r.term), at)
+	}
 	replica := at.ReplicaRead && !r.isLeader
 	if !replica {
 		if err := s.checkLeader(p, r, at); err != nil {

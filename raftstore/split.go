@@ -143,6 +143,7 @@ func (l *applyLoop) createChild(a *applier, child *metapb.Region) error {
 	p := l.store.newPeer(child.Id, peerOnStore(child, l.store.cfg.StoreID).Id)
 	p.at, p.current = start, child
 	p.applied.Store(start.index)
+	p.safe.ts = a.p.safeTS() // what is committed there at or below it was so in the parent
 	l.created = append(l.created, &createdPeer{p: p, region: child, campaign: a.p.role.Load().isLeader || len(child.Peers) == 1})
 	return nil
 }

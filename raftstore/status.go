@@ -17,6 +17,7 @@ type RegionStatus struct {
 	AppliedIndex    uint64
 	FirstIndex      uint64 // of the log
 	LastIndex       uint64
+	SafeTS          uint64 // stale reads at or below it are served here; 0: none
 	ApproximateSize uint64 // bytes; on the leader
 	ApproximateKeys uint64
 }
@@ -80,6 +81,7 @@ func (p *peer) status() RegionStatus {
 	return RegionStatus{
 		Region: p.region.Load(), PeerID: p.id, IsLeader: r.isLeader, Leader: r.leader, Term: r.term,
 		AppliedIndex: p.applied.Load(), FirstIndex: p.logStart.Load() + 1, LastIndex: p.logEnd.Load(),
+		SafeTS:          p.safeTS(),
 		ApproximateSize: p.size.Load(), ApproximateKeys: p.keys.Load(),
 	}
 }

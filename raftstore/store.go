@@ -295,7 +295,7 @@ func (s *Store) checkEpoch(region *metapb.Region, at storage.Region) error {
 func (s *Store) checkLeader(p *peer, r *role, at storage.Region) error {
 	switch {
 	case !r.isLeader && at.StaleReadTS > 0:
-		return errDataIsNotReady(p.regionID, p.id)
+		return errDataIsNotReady(p.regionID, p.id, p.safeTS())
 	case !r.isLeader:
 		return errNotLeader(p.regionID, r.leader)
 	case at.Term != 0 && at.Term != r.term:

@@ -28,7 +28,7 @@ var floors = []struct {
 	{5, []string{"coprocessor", "raftstore/*"}},
 	{6, []string{
 		"server/kvservice", "server/flight", "server/transport", "server/deadlock", "server/garbage", "server/pd", "server/pdclient",
-		"server/status", "server/zaplog",
+		"server/resolvedts", "server/status", "server/zaplog",
 	}},
 	{7, []string{"server/node"}},
 }

@@ -7,6 +7,8 @@ import (
 	copb "github.com/pingcap/kvproto/pkg/coprocessor"
 	"github.com/pingcap/kvproto/pkg/errorpb"
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/scree-db/scree/codec/memcmp"
 	"github.com/scree-db/scree/executor"
@@ -71,9 +73,27 @@ func (s *Service) splitRegion(ctx context.Context, req *kvrpcpb.SplitRegionReque
 	return resp, nil
 }
 
-// GetStoreSafeTS implements tikvpb.TikvServer. Followers do not track resolved timestamps, so none is safe to read at.
-func (s *Service) GetStoreSafeTS(context.Context, *kvrpcpb.StoreSafeTSRequest) (*kvrpcpb.StoreSafeTSResponse, error) {
-	return &kvrpcpb.StoreSafeTSResponse{}, nil
+// GetStoreSafeTS implements tikvpb.TikvServer.
+func (s *Service) GetStoreSafeTS(_ context.Context, req *kvrpcpb.StoreSafeTSRequest) (*kvrpcpb.StoreSafeTSResponse, error) {
+	start, end := req.GetKeyRange().GetStartKey(), req.GetKeyRange().GetEndKey()
+	if len(start) > 0 {
+		start = memcmp.AppendBytes(nil, start)
+	}
+	if len(end) > 0 {
+		end = memcmp.AppendBytes(nil, end)
+	}
+	return &kvrpcpb.StoreSafeTSResponse{SafeTs: s.d.SafeTimestamps.StoreSafeTS(start, end)}, nil
+}
+
+// checkLeaderMax bounds the regions of one CheckLeader.
+const checkLeaderMax = 1 << 16
+
+// CheckLeader implements tikvpb.TikvServer, for other stores.
+func (s *Service) CheckLeader(_ context.Context, req *kvrpcpb.CheckLeaderRequest) (*kvrpcpb.CheckLeaderResponse, error) {
+	if len(req.Regions) > checkLeaderMax {
+		return nil, status.Errorf(codes.InvalidArgument, "CheckLeader of %d regions, at most %d are possible", len(req.Regions), checkLeaderMax)
+	}
+	return &kvrpcpb.CheckLeaderResponse{Regions: s.d.SafeTimestamps.CheckLeaders(req.Regions), Ts: req.Ts}, nil
 }
 
 // GetLockWaitInfo implements tikvpb.TikvServer: the pessimistic lock requests that wait on this store.

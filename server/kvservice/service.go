@@ -42,6 +42,14 @@ type RaftStreams interface {
 	Snapshot(tikvpb.Tikv_SnapshotServer) error
 }
 
+// SafeTimestamps tell up to when stale reads are served without asking the leader.
+type SafeTimestamps interface {
+	// StoreSafeTS is that of all regions here that overlap [start, end), encoded keys; 0: not known.
+	StoreSafeTS(start, end []byte) uint64
+	// CheckLeaders takes in what the leaders of regions say, and returns the regions whose leader the peers here agree on.
+	CheckLeaders(infos []*kvrpcpb.LeaderInfo) (agreed []uint64)
+}
+
 // Deps are what a Service stands on.
 type Deps struct {
 	ClusterID, StoreID uint64
@@ -50,6 +58,7 @@ type Deps struct {
 	Raw                *raw.Service
 	Coprocessor        *coprocessor.Endpoint
 	Splitter           Splitter
+	SafeTimestamps     SafeTimestamps
 	Raft               RaftStreams
 	Logger             *slog.Logger // nil: discard
 }

@@ -41,8 +41,10 @@ type ClusterOptions struct {
 	Coprocessor coprocessor.Options
 	GC          garbage.Options
 	API         APIOptions
-	Release     string
-	Logger      *slog.Logger
+	// ResolveInterval is how often stale reads at followers are let closer to the present, see resolvedts.
+	ResolveInterval time.Duration
+	Release         string
+	Logger          *slog.Logger
 }
 
 // Ports are those of the first of each kind; a store's count up with its number. Zero ports are free ones.
@@ -180,6 +182,7 @@ func (c *Cluster) storeOptions(o ClusterOptions, i int) StoreOptions {
 		Dir: o.storeDir(i), PD: c.client,
 		Addr: o.addr(o.Ports.Store, i), StatusAddr: o.addr(o.Ports.StoreStatus, i),
 		CacheBytes: o.CacheBytes / int64(o.Stores), Raft: o.Raft, Coprocessor: o.Coprocessor, GC: o.GC, API: o.API,
+		ResolveInterval: o.ResolveInterval,
 		Release: o.Release, Logger: o.Logger.With("role", "store"),
 	}
 }

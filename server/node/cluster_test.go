@@ -49,7 +49,7 @@ func startCluster(t *testing.T, dir string, stores int) *node.Cluster {
 	t.Helper()
 	ctx := testContext(t)
 	c, err := node.StartCluster(ctx, node.ClusterOptions{
-		Dir: dir, Stores: stores, CacheBytes: 32 << 20,
+		Dir: dir, Stores: stores, CacheBytes: 32 << 20, ResolveInterval: 20 * time.Millisecond,
 		Raft: raftstore.Config{TickInterval: 20 * time.Millisecond, PlacementInterval: 200 * time.Millisecond},
 	})
 	require.NoError(t, err)

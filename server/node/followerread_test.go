@@ -67,17 +67,34 @@ func (r *replicas) ts() uint64 {
 	return ts
 }
 
-// commit writes one key in one phase, at a timestamp that the store chooses.
-func (r *replicas) commit(key, value string) (commitTS uint64) {
+// onePhase commits one key at a timestamp that the store chooses.
+func (r *replicas) onePhase(key, value string) (commitTS uint64) {
+	return r.prewrite(key, value, r.ts(), true).GetOnePcCommitTs()
+}
+
+// twoPhases commits one key at a fresh timestamp.
+func (r *replicas) twoPhases(key, value string) (commitTS uint64) {
+	start := r.ts()
+	r.prewrite(key, value, start, false)
+	commitTS = r.ts()
+	resp, err := r.leader.KvCommit(context.Background(), &kvrpcpb.CommitRequest{
+		Context: r.context(r.leadPeer), StartVersion: start, CommitVersion: commitTS, Keys: [][]byte{[]byte(key)},
+	})
+	if err != nil || resp.RegionError != nil || resp.Error != nil {
+		r.t.Errorf("commit: %v, %v", err, resp)
+	}
+	return commitTS
+}
+
+func (r *replicas) prewrite(key, value string, start uint64, onePhase bool) *kvrpcpb.PrewriteResponse {
 	resp, err := r.leader.KvPrewrite(context.Background(), &kvrpcpb.PrewriteRequest{
-		Context: r.context(r.leadPeer), PrimaryLock: []byte(key), StartVersion: r.ts(), LockTtl: 3000, TryOnePc: true,
+		Context: r.context(r.leadPeer), PrimaryLock: []byte(key), StartVersion: start, LockTtl: 3000, TryOnePc: onePhase,
 		Mutations: []*kvrpcpb.Mutation{{Op: kvrpcpb.Op_Put, Key: []byte(key), Value: []byte(value)}},
 	})
 	if err != nil || resp.RegionError != nil || len(resp.Errors) > 0 {
-		r.t.Errorf("one-phase commit: %v, %v", err, resp)
-		return 0
+		r.t.Errorf("prewrite: %v, %v", err, resp)
 	}
-	return resp.OnePcCommitTs
+	return resp
 }
 
 // version is a value that was committed, or seen, at a timestamp.
@@ -92,11 +109,55 @@ func TestFollowerReadsBind(t *testing.T) {
 	c := startCluster(t, t.TempDir(), 3)
 	defer func() { require.NoError(t, c.Close()) }()
 	r := awaitReplicas(t, c)
-	const writers, rounds = 4, 150
+	r.check(r.onePhase, func(p *metapb.Peer, key string) (version, bool) {
+		pb := r.context(p)
+		pb.ReplicaRead = true
+		return r.readAt(pb, key, r.ts())
+	})
+}
+
+// The same for stale reads, at the timestamps that a store says are safe.
+func TestStaleReads(t *testing.T) {
+	c := startCluster(t, t.TempDir(), 3)
+	defer func() { require.NoError(t, c.Close()) }()
+	r := awaitReplicas(t, c)
+	for name, commit := range map[string]func(key, value string) uint64{"one phase": r.onePhase, "two phases": r.twoPhases} {
+		t.Run(name, func(t *testing.T) {
+			r := *r
+			r.t = t
+			r.check(commit, func(p *metapb.Peer, key string) (version, bool) {
+				resp, err := r.service(p).GetStoreSafeTS(context.Background(), &kvrpcpb.StoreSafeTSRequest{})
+				if err != nil || resp.SafeTs == 0 {
+					return version{}, false
+				}
+				pb := r.context(p)
+				pb.StaleRead = true
+				return r.readAt(pb, key, resp.SafeTs)
+			})
+		})
+	}
+	pb := r.context(r.followers[0])
+	pb.StaleRead = true
+	resp, err := r.service(pb.Peer).KvGet(context.Background(), &kvrpcpb.GetRequest{Context: pb, Key: []byte("k"), Version: r.ts() + 1<<40})
+	require.NoError(t, err)
+	require.NotNil(t, resp.RegionError.GetDataIsNotReady(), "a follower does not serve the future")
+	require.NotZero(t, resp.RegionError.DataIsNotReady.SafeTs)
+	pb.Peer = r.leadPeer
+	resp, err = r.leader.KvGet(context.Background(), &kvrpcpb.GetRequest{Context: pb, Key: []byte("key 0"), Version: r.ts()})
+	require.NoError(t, err)
+	require.NotEmpty(t, resp.Value, "the leader serves what is not safe elsewhere")
+}
+
+// check has writers commit one key each while readers look at it, each in turn at one of the region's peers, and then
+// compares what was seen at each timestamp with what was committed.
+func (r *replicas) check(commit func(key, value string) uint64, read func(p *metapb.Peer, key string) (version, bool)) {
+	const writers, rounds = 3, 60
 	commits, seen := make([][]version, writers), make([][]version, writers)
 	var running sync.WaitGroup
 	for w := range writers {
 		key := fmt.Sprintf("key %d", w)
+		first := r.onePhase(key, "first")
+		commits[w] = append(commits[w], version{first, "first"})
 		done := make(chan struct{})
 		running.Add(2)
 		go func() {
@@ -104,7 +165,7 @@ func TestFollowerReadsBind(t *testing.T) {
 			defer close(done)
 			for i := range rounds {
 				value := fmt.Sprint(i)
-				commits[w] = append(commits[w], version{r.commit(key, value), value})
+				commits[w] = append(commits[w], version{commit(key, value), value})
 			}
 		}()
 		go func() {
@@ -115,7 +176,7 @@ func TestFollowerReadsBind(t *testing.T) {
 					return
 				default:
 				}
-				if v, ok := r.readAt(r.followers[i%2], key, r.ts()); ok {
+				if v, ok := read(r.followers[i%2], key); ok && v.ts > first {
 					seen[w] = append(seen[w], v)
 				}
 			}
@@ -123,20 +184,18 @@ func TestFollowerReadsBind(t *testing.T) {
 	}
 	running.Wait()
 	for w := range writers {
-		require.NotEmpty(t, seen[w], "followers serve")
+		require.NotEmpty(r.t, seen[w], "followers serve")
 		for _, v := range seen[w] {
-			require.Equal(t, visible(commits[w], v.ts), v.value, "writer %d at %d", w, v.ts)
+			require.Equal(r.t, visible(commits[w], v.ts), v.value, "writer %d at %d", w, v.ts)
 		}
 	}
 }
 
-// readAt reads at a follower; false if a lock is in the way, or the region is not ready.
-func (r *replicas) readAt(p *metapb.Peer, key string, ts uint64) (version, bool) {
-	pb := r.context(p)
-	pb.ReplicaRead = true
-	resp, err := r.service(p).KvGet(context.Background(), &kvrpcpb.GetRequest{Context: pb, Key: []byte(key), Version: ts})
+// readAt reads as pb says; false if a lock is in the way, or the region is not ready.
+func (r *replicas) readAt(pb *kvrpcpb.Context, key string, ts uint64) (version, bool) {
+	resp, err := r.service(pb.Peer).KvGet(context.Background(), &kvrpcpb.GetRequest{Context: pb, Key: []byte(key), Version: ts})
 	if err != nil {
-		r.t.Errorf("read at a follower: %v", err)
+		r.t.Errorf("read: %v", err)
 		return version{}, false
 	}
 	return version{ts, string(resp.Value)}, resp.RegionError == nil && resp.Error == nil

@@ -29,6 +29,7 @@ import (
 	"github.com/scree-db/scree/server/garbage"
 	"github.com/scree-db/scree/server/kvservice"
 	"github.com/scree-db/scree/server/pdclient"
+	"github.com/scree-db/scree/server/resolvedts"
 	"github.com/scree-db/scree/server/status"
 	"github.com/scree-db/scree/server/transport"
 	"github.com/scree-db/scree/storage/engine"
@@ -53,6 +54,8 @@ type StoreOptions struct {
 	// GC tunes the collection of old versions.
 	GC  garbage.Options
 	API APIOptions
+	// ResolveInterval is how often stale reads at followers are let closer to the present, see resolvedts.
+	ResolveInterval time.Duration
 	// Version is the wire version that the store claims, see wireVersion; Release is our own.
 	Release string
 	Logger  *slog.Logger
@@ -83,6 +86,7 @@ type Store struct {
 	raft       *raftstore.Store
 	transport  *transport.Transport
 	beats      *pdclient.Heartbeats
+	safe       *resolvedts.Tracker
 	service    *kvservice.Service
 	collector  *garbage.Collector
 	flight     *flight.Service
@@ -226,9 +230,13 @@ func (s *Store) openRaft(context.Context) error {
 	endpoint := coprocessor.NewEndpoint(raft, s.locks, cop)
 	s.flight = flight.New(flight.Deps{ClusterID: s.ident.ClusterID, Coprocessor: endpoint, Placement: s.opts.PD})
 	s.raw = raw.New(s.raft, raw.Options{API: s.opts.API.Version, Now: time.Now})
+	s.safe = resolvedts.New(resolvedts.Deps{
+		StoreID: s.ident.StoreID, Regions: raft, Locks: s.locks, TS: s.opts.PD.TS, Tell: s.checkLeader,
+		Interval: s.opts.ResolveInterval, Logger: s.log,
+	})
 	s.service = kvservice.New(kvservice.Deps{
 		ClusterID: s.ident.ClusterID, StoreID: s.ident.StoreID, API: s.opts.API.Version, Txn: s.manager, Raw: s.raw,
-		Coprocessor: endpoint, Splitter: raft, Raft: s.transport, Logger: s.log,
+		Coprocessor: endpoint, Splitter: raft, SafeTimestamps: s.safe, Raft: s.transport, Logger: s.log,
 	})
 	s.collector = garbage.New(garbage.Deps{
 		SafePoint: s.opts.PD.GCSafePoint, Refuse: s.locks.RaiseSafePoint, Regions: raft.Regions,
@@ -256,6 +264,16 @@ func (s *Store) dial(ctx context.Context, storeID uint64) (*grpc.ClientConn, err
 		return nil, fmt.Errorf("address of store %d: %w", storeID, err)
 	}
 	return transport.Dial(addr)
+}
+
+// checkLeader tells another store what of its regions may be read there.
+func (s *Store) checkLeader(ctx context.Context, storeID uint64, req *kvrpcpb.CheckLeaderRequest) error {
+	conn, err := s.transport.Conn(ctx, storeID)
+	if err != nil {
+		return err
+	}
+	_, err = tikvpb.NewTikvClient(conn).CheckLeader(ctx, req)
+	return err
 }
 
 // join makes the store a member of the cluster: of a new one, it makes the first region.
@@ -302,10 +320,11 @@ func (s *Store) serve() error {
 	})
 	s.opened(func() error { s.grpc.Stop(); return nil })
 	s.spawn(s.heartbeats)
-	s.collect()
+	s.runOnData(s.collector.Run)
 	if s.opts.API.Version != kvrpcpb.APIVersion_V1 {
 		s.sweep()
 	}
+	s.runOnData(s.safe.Run)
 	var err error
 	s.status, err = status.Start(status.Options{
 		Addr: s.opts.StatusAddr, Status: func() any { return s.Status() }, Logger: s.log,
@@ -317,22 +336,22 @@ func (s *Store) serve() error {
 	return nil
 }
 
-// collect frees the store of garbage until it stops. The engine is closed only after that.
-func (s *Store) collect() {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.collector.Run(s.ctx)
-	}()
-	s.opened(func() error { <-done; return nil })
-}
-
 func (s *Store) spawn(run func()) {
 	s.running.Add(1)
 	go func() {
 		defer s.running.Done()
 		run()
 	}()
+}
+
+// runOnData runs what reads the store's data in the background: it ends before replication and engines do.
+func (s *Store) runOnData(run func(ctx context.Context)) {
+	done := make(chan struct{})
+	s.spawn(func() {
+		defer close(done)
+		run(s.ctx)
+	})
+	s.opened(func() error { <-done; return nil })
 }
 
 // Close stops the store: first what takes in work, then replication, then the engines.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pingcap/kvproto/pkg/raft_serverpb"
 	"github.com/pingcap/kvproto/pkg/tikvpb"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -114,6 +115,15 @@ func (t *Transport) Send(msg *raft_serverpb.RaftMessage) {
 	if l != nil && !l.put(msg) {
 		t.lost(msg)
 	}
+}
+
+// Conn returns the connection to a store, which the transport keeps and closes.
+func (t *Transport) Conn(ctx context.Context, storeID uint64) (*grpc.ClientConn, error) {
+	l := t.lane(storeID)
+	if l == nil {
+		return nil, errClosed
+	}
+	return l.connect(ctx)
 }
 
 // lost tells raft that a message did not leave. The report is queued there, so a send may be what causes it.

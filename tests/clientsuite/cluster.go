@@ -2,6 +2,7 @@ package clientsuite
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	tikverr "github.com/tikv/client-go/v2/error"
@@ -66,6 +67,14 @@ func (s *suite) replicaReads(t *testing.T) {
 	v, err := stale.Get(ctx, []byte("replica/a"))
 	require.NoError(t, err)
 	require.Equal(t, "1", string(v))
+	require.Eventually(t, func() bool { return s.txn.GetMinSafeTS("global") >= then }, patience, 10*time.Millisecond,
+		"the stores tell up to when they serve stale reads")
+	stale = s.txn.GetSnapshot(s.txn.GetMinSafeTS("global"))
+	stale.SetReplicaRead(kv.ReplicaReadMixed)
+	stale.SetIsStalenessReadOnly(true)
+	it, err := stale.Iter([]byte("replica/"), []byte("replica0"))
+	require.NoError(t, err)
+	require.Contains(t, drain(t, it, ""), "replica/b=1")
 }
 
 // readsOfFollowersBind: what a follower has read at a timestamp stays so, also against a transaction that began before, and
