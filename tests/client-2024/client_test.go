@@ -10,10 +10,14 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(clientsuite.Main(m)) }
 
-func TestClient(t *testing.T) {
-	clientsuite.Run(t, clientsuite.Version{
-		Reverse: func(txn *clientsuite.Txn, upper, lower []byte) (clientsuite.Iterator, error) {
-			return txn.IterReverse(upper, lower)
-		},
-	})
+var version = clientsuite.Version{
+	Reverse: func(txn *clientsuite.Txn, upper, lower []byte) (clientsuite.Iterator, error) {
+		return txn.IterReverse(upper, lower)
+	},
 }
+
+func TestClient(t *testing.T) { clientsuite.Run(t, version) }
+
+func TestRawWithTTL(t *testing.T) { clientsuite.RunTTL(t, version) }
+
+func TestKeyspaces(t *testing.T) { clientsuite.RunKeyspaces(t, version) }

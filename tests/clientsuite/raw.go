@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"github.com/tikv/client-go/v2/config"
 	"github.com/tikv/client-go/v2/rawkv"
 )
 
@@ -62,15 +61,22 @@ func (s *suite) rawCalls(t *testing.T) {
 	gotKeys, _, err = s.raw.Scan(ctx, nil, nil, 10)
 	require.NoError(t, err)
 	require.Empty(t, gotKeys)
-	require.Equal(t, "3", s.get(t, "range/a"), "raw and transactional data do not touch")
+}
+
+// rawApart: raw and transactional data do not touch.
+func (s *suite) rawApart(t *testing.T) {
+	s.put(t, "apart", "1")
+	v, err := s.raw.Get(ctx, []byte("apart"))
+	require.NoError(t, err)
+	require.Nil(t, v)
+	require.NoError(t, s.raw.Put(ctx, []byte("apart"), []byte("2")))
+	require.NoError(t, s.raw.DeleteRange(ctx, []byte("a"), []byte("b")))
+	require.Equal(t, "1", s.get(t, "apart"))
 }
 
 // rawCompareAndSwap counts from many sides and loses no step.
 func (s *suite) rawCompareAndSwap(t *testing.T) {
-	atomic, err := rawkv.NewClient(ctx, []string{s.cluster.PD}, config.Security{})
-	require.NoError(t, err)
-	atomic.SetAtomicForCAS(true)
-	defer func() { require.NoError(t, atomic.Close()) }()
+	atomic := s.newRaw(t).SetAtomicForCAS(true)
 	k := []byte("counter")
 	before, ok, err := atomic.CompareAndSwap(ctx, k, nil, []byte("0"))
 	require.NoError(t, err)
@@ -103,11 +109,32 @@ func (s *suite) rawCompareAndSwap(t *testing.T) {
 	require.NoError(t, atomic.Delete(ctx, k))
 }
 
+// rawFamilies: the three families of V1 are key spaces of their own.
+func (s *suite) rawFamilies(t *testing.T) {
+	k := []byte("family")
+	for _, cf := range []string{"default", "lock", "write"} {
+		require.NoError(t, s.raw.Put(ctx, k, []byte(cf), rawkv.SetColumnFamily(cf)))
+	}
+	require.NoError(t, s.raw.Delete(ctx, k, rawkv.SetColumnFamily("default")))
+	v, err := s.raw.Get(ctx, k)
+	require.NoError(t, err)
+	require.Nil(t, v)
+	for _, cf := range []string{"lock", "write"} {
+		v, err = s.raw.Get(ctx, k, rawkv.SetColumnFamily(cf))
+		require.NoError(t, err)
+		require.Equal(t, cf, string(v))
+		keys, _, err := s.raw.Scan(ctx, nil, nil, 10, rawkv.SetColumnFamily(cf))
+		require.NoError(t, err)
+		require.Equal(t, [][]byte{k}, keys)
+		require.NoError(t, s.raw.DeleteRange(ctx, []byte("a"), []byte("z"), rawkv.SetColumnFamily(cf)))
+	}
+}
+
 // rawRefusals: what this store does not do is said, not ignored.
 func (s *suite) rawRefusals(t *testing.T) {
 	k := []byte("refused")
-	require.ErrorContains(t, s.raw.PutWithTTL(ctx, k, []byte("v"), 10), "time to live")
-	require.ErrorContains(t, s.raw.Put(ctx, k, []byte("v"), rawkv.SetColumnFamily("write")), "write")
+	require.ErrorContains(t, s.raw.PutWithTTL(ctx, k, []byte("v"), 10), "ttl is not enabled")
+	require.ErrorContains(t, s.raw.Put(ctx, k, []byte("v"), rawkv.SetColumnFamily("raft")), "invalid cf name: raft")
 	v, err := s.raw.Get(ctx, k)
 	require.NoError(t, err)
 	require.Nil(t, v)

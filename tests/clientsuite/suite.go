@@ -1,6 +1,6 @@
 // Package clientsuite runs TiKV's own Go client against a playground, as a stranger builds and uses it. The modules
-// client-2023 and client-2024 beside it each pin a version of the client and call Run; where versions differ in their
-// API, the Version says how.
+// client-2023 and client-2024 beside it each pin a version of the client and call its Run functions; where versions differ
+// in their API, the Version says how.
 package clientsuite
 
 import (
@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"github.com/pingcap/failpoint"
+	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 	"github.com/stretchr/testify/require"
-	"github.com/tikv/client-go/v2/config"
 	"github.com/tikv/client-go/v2/rawkv"
 	"github.com/tikv/client-go/v2/txnkv"
 	"github.com/tikv/client-go/v2/txnkv/transaction"
@@ -38,9 +38,11 @@ type Version struct {
 // suite is what every test needs.
 type suite struct {
 	Version
-	cluster *Playground
-	txn     *txnkv.Client
-	raw     *rawkv.Client
+	cluster  *Playground
+	api      kvrpcpb.APIVersion
+	keyspace string
+	txn      *txnkv.Client // nil if the API version has no transactions
+	raw      *rawkv.Client
 }
 
 // ctx carries a session id, without which the client ignores its failpoints.
@@ -49,18 +51,8 @@ var ctx = context.WithValue(context.Background(), util.SessionID, uint64(1))
 // Run tests everything on one playground of three stores.
 func Run(t *testing.T, v Version) {
 	util.EnableFailpoints()
-	s := &suite{Version: v, cluster: Start(t, "--stores", "3")}
-	var err error
-	s.txn, err = txnkv.NewClient([]string{s.cluster.PD})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, s.txn.Close()) })
-	s.raw, err = rawkv.NewClient(ctx, []string{s.cluster.PD}, config.Security{})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, s.raw.Close()) })
-	for _, test := range []struct {
-		name string
-		run  func(*testing.T)
-	}{
+	s := connect(t, v, Start(t, "--stores", "3"), kvrpcpb.APIVersion_V1, "")
+	s.run(t, []test{
 		{"Transactions", s.transactions},
 		{"Scans", s.scans},
 		{"Conflicts", s.conflicts},
@@ -77,13 +69,45 @@ func Run(t *testing.T, v Version) {
 		{"DeleteRange", s.deleteRange},
 		{"Raw", s.rawCalls},
 		{"RawCompareAndSwap", s.rawCompareAndSwap},
+		{"RawApart", s.rawApart},
+		{"RawFamilies", s.rawFamilies},
 		{"RawRefusals", s.rawRefusals},
 		{"RowsOfTables", s.rowsOfTables},
 		{"DeadClientOnATable", s.deadClientOnATable},
 		{"GC", s.gc},
-	} {
+	})
+}
+
+type test struct {
+	name string
+	run  func(*testing.T)
+}
+
+func (s *suite) run(t *testing.T, tests []test) {
+	for _, test := range tests {
 		t.Run(test.name, test.run)
 	}
+}
+
+// connect opens clients of an API version and, for V2, a keyspace; the test's end closes them.
+func connect(t *testing.T, v Version, cluster *Playground, api kvrpcpb.APIVersion, keyspace string) *suite {
+	s := &suite{Version: v, cluster: cluster, api: api, keyspace: keyspace}
+	var err error
+	if api != kvrpcpb.APIVersion_V1TTL {
+		s.txn, err = txnkv.NewClient([]string{cluster.PD}, txnkv.WithAPIVersion(api), txnkv.WithKeyspace(keyspace))
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, s.txn.Close()) })
+	}
+	s.raw = s.newRaw(t)
+	return s
+}
+
+// newRaw opens another raw client.
+func (s *suite) newRaw(t *testing.T) *rawkv.Client {
+	raw, err := rawkv.NewClientWithOpts(ctx, []string{s.cluster.PD}, rawkv.WithAPIVersion(s.api), rawkv.WithKeyspace(s.keyspace))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, raw.Close()) })
+	return raw
 }
 
 // enable switches failpoints of the client on until undo, or the end of the test.
