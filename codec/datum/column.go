@@ -73,7 +73,7 @@ func (d Datum) isInteger() bool {
 }
 
 func (d Datum) appendDecimal(b *column.Builder) bool {
-	dec := d.dec
+	dec := d.Decimal()
 	switch d.kind {
 	case Decimal:
 	case Int64:

@@ -47,10 +47,11 @@ func (k Kind) String() string {
 
 // Datum is one value. The zero Datum is NULL. Bytes are not copied.
 type Datum struct {
-	kind Kind
-	num  uint64 // Int64, Uint64, Float64 bits, Time, Duration
-	b    []byte
-	dec  value.Decimal
+	kind  Kind
+	scale int8   // of a Decimal
+	num   uint64 // Int64, Uint64, Float64 bits, Time, Duration, the coefficient of a Decimal that fits 64 bits
+	b     []byte
+	wide  *value.Decimal // that does not fit
 }
 
 // The constructors. An accessor is meaningful for the kind it is named after only.
@@ -60,10 +61,17 @@ func NewUint64(v uint64) Datum           { return Datum{kind: Uint64, num: v} }
 func NewFloat64(v float64) Datum         { return Datum{kind: Float64, num: math.Float64bits(v)} }
 func NewBytes(b []byte) Datum            { return Datum{kind: Bytes, b: b} }
 func NewString(s string) Datum           { return Datum{kind: Bytes, b: []byte(s)} }
-func NewDecimal(d value.Decimal) Datum   { return Datum{kind: Decimal, dec: d} }
 func NewTime(t value.Time) Datum         { return Datum{kind: Time, num: uint64(t)} }
 func NewDuration(d value.Duration) Datum { return Datum{kind: Duration, num: uint64(d)} }
 func NewJSON(b []byte) Datum             { return Datum{kind: JSON, b: b} }
+
+// NewDecimal keeps wide decimals apart, so that rows of datums stay small.
+func NewDecimal(d value.Decimal) Datum {
+	if v, ok := d.Int64Coef(); ok && d.Scale == int32(int8(d.Scale)) {
+		return Datum{kind: Decimal, scale: int8(d.Scale), num: uint64(v)}
+	}
+	return Datum{kind: Decimal, wide: &d}
+}
 
 // NewMinNotNull and NewMaxValue make the bounds of key ranges.
 func NewMinNotNull() Datum { return Datum{kind: MinNotNull} }
@@ -75,9 +83,16 @@ func (d Datum) Int64() int64             { return int64(d.num) }
 func (d Datum) Uint64() uint64           { return d.num }
 func (d Datum) Float64() float64         { return math.Float64frombits(d.num) }
 func (d Datum) Bytes() []byte            { return d.b }
-func (d Datum) Decimal() value.Decimal   { return d.dec }
 func (d Datum) Time() value.Time         { return value.Time(d.num) }
 func (d Datum) Duration() value.Duration { return value.Duration(d.num) }
+
+// Decimal is the value of a decimal.
+func (d Datum) Decimal() value.Decimal {
+	if d.wide != nil {
+		return *d.wide
+	}
+	return value.DecimalFromScaled(int64(d.num), int(d.scale))
+}
 
 // Of returns d as a value of type ft where the encoded form leaves that open: a uint as a Time, an int as a Duration,
 // an int as an unsigned number and back. Other kinds stay as they are.

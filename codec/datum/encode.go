@@ -94,7 +94,7 @@ func appendCommon(dst []byte, d Datum, ft *tipb.FieldType) ([]byte, error) {
 	case Float64:
 		return memcmp.AppendFloat64(append(dst, FlagFloat), d.Float64()), nil
 	case Decimal:
-		return appendDecimal(append(dst, FlagDecimal), d.dec, ft)
+		return appendDecimal(append(dst, FlagDecimal), d.Decimal(), ft)
 	case Duration:
 		return memcmp.AppendInt64(append(dst, FlagDuration), int64(d.num)), nil
 	case JSON:

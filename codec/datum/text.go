@@ -26,7 +26,7 @@ func (d Datum) AppendText(dst []byte, ft *tipb.FieldType) []byte {
 	case Bytes:
 		return append(dst, d.b...)
 	case Decimal:
-		return d.dec.Append(dst)
+		return d.Decimal().Append(dst)
 	case Time:
 		return d.Time().Append(dst, byte(ft.Tp), fsp(ft))
 	case Duration:

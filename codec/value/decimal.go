@@ -154,10 +154,11 @@ func (d Decimal) Floor() Decimal {
 
 // FitsIn reports whether d, already at scale, has at most precision digits.
 func (d Decimal) FitsIn(precision, scale int) bool {
+	if v, ok := d.Int64Coef(); ok && uint(precision) < uint(len(pow10Int64)) {
+		return -pow10Int64[precision] < v && v < pow10Int64[precision]
+	}
 	u, _ := magnitude(d.Coef)
 	switch {
-	case u.isSmall() && uint(precision) < uint(len(pow10Int64)):
-		return u[0] < uint64(pow10Int64[precision])
 	case precision >= len(pow10Wide):
 		return true
 	}

@@ -92,7 +92,7 @@ func layoutOf(precision, scale byte) *decimalLayout {
 func AppendDecimalBinary(dst []byte, d Decimal, precision, scale int) []byte {
 	d = d.Rescale(scale)
 	u, neg := magnitude(d.Coef)
-	if u.cmp(pow10Wide[precision]) >= 0 {
+	if !d.FitsIn(precision, scale) {
 		u = pow10Wide[precision].sub(uint256{1})
 	}
 	l := &decimalLayouts[precision<<5|scale]
