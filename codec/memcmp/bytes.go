@@ -34,9 +34,9 @@ func DecodeBytes(b, dst []byte) (s, rest []byte, err error) {
 		if len(b) < groupSize+1 {
 			return nil, nil, fmt.Errorf("%w: %d bytes where a group takes 9", ErrInvalid, len(b))
 		}
-		marker := b[groupSize]
-		if marker == markerFull {
-			dst = append(dst, b[:groupSize]...)
+		group := binary.LittleEndian.Uint64(b)
+		if b[groupSize] == markerFull {
+			dst = binary.LittleEndian.AppendUint64(dst, group)
 			b = b[groupSize+1:]
 			continue
 		}
@@ -47,7 +47,8 @@ func DecodeBytes(b, dst []byte) (s, rest []byte, err error) {
 		if dst == nil {
 			dst = []byte{}
 		}
-		return append(dst, b[:n]...), b[groupSize+1:], nil
+		dst = binary.LittleEndian.AppendUint64(dst, group) // in one piece, with the padding
+		return dst[:len(dst)-groupSize+n], b[groupSize+1:], nil
 	}
 }
 

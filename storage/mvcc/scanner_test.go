@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/scree-db/scree/codec/kvbatch"
 	"github.com/scree-db/scree/storage"
 	"github.com/scree-db/scree/storage/storagetest"
 )
@@ -161,6 +162,7 @@ func TestReadsMatchDefinition(t *testing.T) {
 		rows, metNewer := scanAll(t, snap, start, end, o)
 		require.Equal(t, h.expect(start, end, o), rows)
 		require.Equal(t, h.hasNewer(start, end, o), metNewer)
+		require.Equal(t, rows, scanBatches(t, snap, start, end, o, rapid.IntRange(1, 5).Draw(t, "batch")))
 
 		p := NewPointReader(snap, o)
 		for _, k := range append(slices.Clone(h.keys), "absent") {
@@ -189,15 +191,9 @@ func scanAll(t require.TestingT, snap storage.Snapshot, start, end string, o Rea
 	require.NoError(t, err)
 	for {
 		key, val, ok, err := s.Next()
-		var locked *LockedError
-		var conflict *ConflictError
 		switch {
-		case errors.As(err, &locked):
-			rows = append(rows, string(locked.Info.Key)+" blocked")
-		case errors.As(err, &conflict):
-			rows = append(rows, string(conflict.Pb.Key)+" blocked")
 		case err != nil:
-			require.NoError(t, err)
+			rows = append(rows, blockedRow(t, err))
 		case !ok:
 			newer := s.Stats().MetNewer
 			require.NoError(t, s.Close())
@@ -207,6 +203,37 @@ func scanAll(t require.TestingT, snap storage.Snapshot, start, end string, o Rea
 			rows = append(rows, string(key)+"="+string(val))
 		}
 	}
+}
+
+func blockedRow(t require.TestingT, err error) string {
+	var locked *LockedError
+	var conflict *ConflictError
+	if errors.As(err, &locked) {
+		return string(locked.Info.Key) + " blocked"
+	}
+	require.ErrorAs(t, err, &conflict)
+	return string(conflict.Pb.Key) + " blocked"
+}
+
+// scanBatches is scanAll by batches of size pairs. What it counts must be what a scan pair by pair does.
+func scanBatches(t require.TestingT, snap storage.Snapshot, start, end string, o ReadOptions, size int) (rows []string) {
+	s, err := NewScanner(snap, []byte(start), []byte(end), o)
+	require.NoError(t, err)
+	var b kvbatch.Pairs
+	for more := true; more; {
+		b.Reset()
+		more, err = s.NextBatch(&b, size)
+		for i := range b.Len() {
+			rows = append(rows, string(b.Keys.At(i))+"="+string(b.Values.At(i)))
+		}
+		if err != nil {
+			rows, more = append(rows, blockedRow(t, err)), true
+			continue
+		}
+		require.True(t, !more || b.Len() == size)
+	}
+	require.NoError(t, s.Close())
+	return rows
 }
 
 // checkReader asks a reader of either kind, whose answers must not depend on what was asked before.

@@ -3,6 +3,7 @@ package mvcc
 import (
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 )
@@ -128,15 +129,28 @@ func plainPut(record []byte) (val []byte, ok bool) {
 	if len(record) == 0 || WriteType(record[0]) != WritePut {
 		return nil, false
 	}
-	i := 1
-	for i < len(record) && record[i] >= 0x80 { // start_ts
-		i++
-	}
-	i++
+	i := 1 + varuintLen(record[1:])
 	if i+1 >= len(record) || record[i] != 'v' || i+2+int(record[i+1]) != len(record) {
 		return nil, false
 	}
 	return record[i+2:], true
+}
+
+// varuintLen is the length of the variable-length integer at the start of b, or more than there is. Timestamps take nine
+// bytes: eight are looked at together.
+func varuintLen(b []byte) int {
+	n := 0
+	if len(b) >= 8 {
+		ends := ^binary.LittleEndian.Uint64(b) & 0x8080808080808080
+		if ends != 0 {
+			return bits.TrailingZeros64(ends)/8 + 1
+		}
+		n = 8
+	}
+	for n < len(b) && b[n] >= 0x80 {
+		n++
+	}
+	return n + 1
 }
 
 // Op returns the protocol's name of the type.
