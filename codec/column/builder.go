@@ -1,6 +1,8 @@
 package column
 
 import (
+	"slices"
+
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/bitutil"
@@ -101,6 +103,17 @@ func (b *Builder) growValid(bits int) {
 
 // AppendNull appends a NULL, with a zero value in its place.
 func (b *Builder) AppendNull() {
+	b.appendPlaceholder()
+	b.NoteNull()
+}
+
+// AppendZero appends a value for a row that does not count.
+func (b *Builder) AppendZero() {
+	b.appendPlaceholder()
+	b.Appended(1)
+}
+
+func (b *Builder) appendPlaceholder() {
 	switch b.Kind {
 	case Int64, Decimal64:
 		b.I64 = append(b.I64, 0)
@@ -115,7 +128,6 @@ func (b *Builder) AppendNull() {
 	case Bytes:
 		b.Ends = append(b.Ends, int32(len(b.Data)))
 	}
-	b.NoteNull()
 }
 
 // AppendInt64 appends to an Int64 or Decimal64 column.
@@ -138,6 +150,25 @@ func (b *Builder) AppendBytes(v []byte) {
 	b.Data = append(b.Data, v...)
 	b.Ends = append(b.Ends, int32(len(b.Data)))
 	b.Appended(1)
+}
+
+// ExtendInts appends n values, none of them NULL, to a column of kind Int64, Uint64 or Decimal64, for the caller to fill
+// in: the bits of unsigned ones stay the same. Until then they are undefined, but may be read.
+func (b *Builder) ExtendInts(n int) []int64 {
+	b.Appended(n)
+	if b.Kind == Uint64 {
+		b.U64 = slices.Grow(b.U64, n)[:len(b.U64)+n]
+		return arrow.Int64Traits.CastFromBytes(arrow.Uint64Traits.CastToBytes(b.U64[len(b.U64)-n:]))
+	}
+	b.I64 = slices.Grow(b.I64, n)[:len(b.I64)+n]
+	return b.I64[len(b.I64)-n:]
+}
+
+// SkipTo appends ends of empty values to a Bytes column until it has those of n rows. The caller counts them.
+func (b *Builder) SkipTo(n int) {
+	for len(b.Ends) <= n {
+		b.Ends = append(b.Ends, int32(len(b.Data)))
+	}
 }
 
 // AppendFrom appends row i of a, a column of the same kind.

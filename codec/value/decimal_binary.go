@@ -3,6 +3,7 @@ package value
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 )
 
 // errCorruptDecimal marks bytes that are not a decimal.
@@ -224,10 +225,7 @@ func DecodeDecimalInt64(b []byte, scale int) (v int64, n int, ok bool) {
 	case len(b) < n:
 		return 0, 0, false
 	case l.narrow:
-		raw := loadBody(b, int(l.size)) ^ 1<<l.signShift
-		sign := -int64(raw >> l.signShift & 1) // all ones if negative
-		v = int64(l.cut(raw ^ uint64(sign)))
-		v = (v ^ sign) - sign
+		v = l.narrowValue(loadBody(b, int(l.size)))
 	case l.size == 9 && b[0] <= 18:
 		sign := int64(int8(b[2])>>7) ^ -1
 		u := l.cut(binary.BigEndian.Uint64(b[3:])^uint64(sign)) + uint64(b[2]^0x80^byte(sign))*l.topMul
@@ -242,10 +240,46 @@ func DecodeDecimalInt64(b []byte, scale int) (v int64, n int, ok bool) {
 	return v, n, ok
 }
 
+// narrowValue is the coefficient in the body raw, as a number, of a narrow layout.
+func (l *decimalLayout) narrowValue(raw uint64) int64 {
+	raw ^= 1 << (l.signShift & 63)
+	sign := -int64(raw >> (l.signShift & 63) & 1) // all ones if negative
+	return (int64(l.cut(raw^uint64(sign))) ^ sign) - sign
+}
+
+// NarrowDecimal reads the values of a DECIMAL type whose binary form has at most eight bytes behind the two that tell the
+// type, for loops over many of them.
+type NarrowDecimal struct {
+	decimalLayout
+	head uint16
+	mask uint64
+}
+
+// NewNarrowDecimal returns the reader for values that begin like b. ok is false if their form is longer, or their scale is
+// another.
+func NewNarrowDecimal(b []byte, scale int) (d NarrowDecimal, ok bool) {
+	if len(b) < 3 || int(b[1]) != scale {
+		return d, false
+	}
+	d.decimalLayout = *layoutOf(b[0], b[1])
+	d.head, d.mask = binary.LittleEndian.Uint16(b), math.MaxUint64>>(64-8*min(d.size, 8))
+	return d, d.narrow
+}
+
+// Len is the length of each value.
+func (d *NarrowDecimal) Len() int { return 2 + int(d.size) }
+
+// Reads tells whether b, of length Len, is of the type.
+func (d *NarrowDecimal) Reads(b []byte) bool { return binary.LittleEndian.Uint16(b) == d.head }
+
+// Value is the coefficient of the value at the end of the eight bytes that tail has as a big-endian number.
+func (d *NarrowDecimal) Value(tail uint64) int64 { return d.narrowValue(tail & d.mask) }
+
 // cut adds up the fields of raw, a magnitude without its sign bit.
 func (l *decimalLayout) cut(raw uint64) uint64 {
 	f := &l.fields
-	return raw>>f[0].shift&f[0].mask*f[0].mul + raw>>f[1].shift&f[1].mask*f[1].mul + raw>>f[2].shift&f[2].mask*f[2].mul
+	return raw>>(f[0].shift&63)&f[0].mask*f[0].mul + raw>>(f[1].shift&63)&f[1].mask*f[1].mul +
+		raw>>(f[2].shift&63)&f[2].mask*f[2].mul
 }
 
 // loadBody reads the size bytes, 1 to 8, behind the two of the header as a number: with one load that reaches back into the header
