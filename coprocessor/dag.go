@@ -174,7 +174,7 @@ func (r *dagRun) leaf(scan *tipb.Executor) (executor.Operator, error) {
 
 // fairScan lets others go first between the batches of a scan, as an aggregation above may not give any for long.
 type fairScan struct {
-	executor.Operator
+	executor.Scan
 	run *dagRun
 }
 
@@ -182,7 +182,14 @@ func (f fairScan) Next(ctx context.Context) (executor.Batch, error) {
 	if err := f.run.slot.yield(ctx); err != nil {
 		return executor.Batch{}, err
 	}
-	return f.Operator.Next(ctx)
+	return f.Scan.Next(ctx)
+}
+
+func (f fairScan) NextRows(ctx context.Context) (executor.Batch, error) {
+	if err := f.run.slot.yield(ctx); err != nil {
+		return executor.Batch{}, err
+	}
+	return f.Scan.NextRows(ctx)
 }
 
 // intRecordKeyLen is the length of record keys with integer handles: t, table id, _r, handle.

@@ -53,7 +53,7 @@ type nothing struct{}
 func (nothing) Next() (key, val []byte, ok bool, err error) { return nil, nil, false, nil }
 
 // newScan makes the operator of a leaf.
-func newScan(scan *tipb.Executor, kv executor.KVIterator, ctx *expr.Context) (executor.Operator, error) {
+func newScan(scan *tipb.Executor, kv executor.KVIterator, ctx *expr.Context) (executor.Scan, error) {
 	switch {
 	case scan.GetTp() == tipb.ExecType_TypeTableScan && scan.TblScan != nil:
 		return executor.NewTableScan(scan.TblScan, kv, ctx)

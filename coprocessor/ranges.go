@@ -10,7 +10,9 @@ import (
 	"github.com/pingcap/kvproto/pkg/errorpb"
 	"github.com/pingcap/kvproto/pkg/metapb"
 
+	"github.com/scree-db/scree/codec/kvbatch"
 	"github.com/scree-db/scree/codec/memcmp"
+	"github.com/scree-db/scree/executor"
 	"github.com/scree-db/scree/storage"
 	"github.com/scree-db/scree/storage/mvcc"
 )
@@ -52,6 +54,8 @@ func newRangeReader(snap storage.Snapshot, ranges []*coprocessor.KeyRange, keyLe
 	return r
 }
 
+var _ executor.BatchIterator = (*rangeReader)(nil)
+
 // Next implements executor.KVIterator.
 func (r *rangeReader) Next() (key, val []byte, ok bool, err error) {
 	if r.stopped = r.pageIsFull(); r.stopped {
@@ -70,21 +74,54 @@ func (r *rangeReader) Next() (key, val []byte, ok bool, err error) {
 				return nil, nil, false, err
 			}
 		}
-		if r.next == len(r.ranges) {
-			return nil, nil, false, nil
-		}
-		kr := r.ranges[r.next]
-		r.next++
-		if isPoint(kr, r.keyLen) {
-			if val, err = r.point(kr.Start); err != nil || val != nil {
-				return kr.Start, val, err == nil, err
-			}
-			continue
-		}
-		if r.scan, err = mvcc.NewScanner(r.snap, kr.Start, kr.End, r.opts); err != nil {
-			return nil, nil, false, err
+		key, val, opened, err := r.openRange()
+		if err != nil || val != nil || !opened {
+			return key, val, val != nil, err
 		}
 	}
+}
+
+// NextBatch implements executor.BatchIterator. Pages that end at a number of keys or bytes are read pair by pair.
+func (r *rangeReader) NextBatch(b *kvbatch.Pairs, rows int) (more bool, err error) {
+	for b.Len() < rows && !b.Full() {
+		if r.scan == nil || r.keysMax > 0 || r.bytesMax > 0 {
+			key, val, ok, err := r.Next()
+			if err != nil || !ok {
+				return false, err
+			}
+			b.Append(key, val)
+			continue
+		}
+		count, bytes := b.Len(), b.Bytes()
+		more, err := r.scan.NextBatch(b, rows)
+		r.noteBatch(b, b.Len()-count, b.Bytes()-bytes)
+		if err != nil {
+			return false, err
+		}
+		if more {
+			break
+		}
+		if err := r.endRange(); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// openRange goes on to the next range; opened is false if there is none. A point is read at once: val is nil if there is
+// nothing there, or if the range has a scan.
+func (r *rangeReader) openRange() (key, val []byte, opened bool, err error) {
+	if r.next == len(r.ranges) {
+		return nil, nil, false, nil
+	}
+	kr := r.ranges[r.next]
+	r.next++
+	if isPoint(kr, r.keyLen) {
+		val, err = r.point(kr.Start)
+		return kr.Start, val, true, err
+	}
+	r.scan, err = mvcc.NewScanner(r.snap, kr.Start, kr.End, r.opts)
+	return nil, nil, true, err
 }
 
 // pageIsFull tells whether to stop before the next pair. At the end of all ranges there is nothing to stop.
@@ -96,9 +133,19 @@ func (r *rangeReader) pageIsFull() bool {
 }
 
 // note counts a pair that is handed out.
-func (r *rangeReader) note(key, val []byte) {
-	r.counts[r.next-1]++
-	r.bytes += uint64(len(key) + len(val))
+func (r *rangeReader) note(key, val []byte) { r.noteLast(key, 1, len(key)+len(val)) }
+
+// noteBatch counts the last pairs of a batch.
+func (r *rangeReader) noteBatch(b *kvbatch.Pairs, count, bytes int) {
+	if count > 0 {
+		r.noteLast(b.Keys.At(b.Len()-1), count, bytes)
+	}
+}
+
+// noteLast counts pairs that are handed out, of which key is the last.
+func (r *rangeReader) noteLast(key []byte, count, bytes int) {
+	r.counts[r.next-1] += int64(count)
+	r.bytes += uint64(bytes)
 	if !r.paged {
 		return
 	}

@@ -22,6 +22,9 @@ func newSelection(e *tipb.Executor, inputs []Operator, env *Env) (Operator, erro
 	if err != nil {
 		return nil, err
 	}
+	if scan, ok := inputs[0].(Scan); ok {
+		return &scanSelection{Scan: scan, filter: filter}, nil
+	}
 	return &selection{Operator: inputs[0], filter: filter}, nil
 }
 
@@ -38,6 +41,40 @@ func (s *selection) Next(ctx context.Context) (Batch, error) {
 			return b, nil
 		}
 	}
+}
+
+// scanSelection is a selection right above a scan: it lets a condition's columns be decoded for the rows that the conditions
+// before have left, and all other columns for the rows that are left in the end.
+type scanSelection struct {
+	Scan
+	filter *expr.Filter
+}
+
+func (s *scanSelection) Next(ctx context.Context) (Batch, error) {
+	for {
+		b, err := s.Scan.NextRows(ctx)
+		if err != nil {
+			return Batch{}, err
+		}
+		if b.Sel, err = s.filter.ApplyLoading(b, s.Scan.Load); err != nil {
+			return Batch{}, err
+		}
+		if b.Len() > 0 {
+			return b, s.loadRest(b)
+		}
+	}
+}
+
+func (s *scanSelection) loadRest(b Batch) error {
+	for i, col := range b.Cols {
+		if col != nil {
+			continue
+		}
+		if err := s.Scan.Load(i, b.Sel); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // projection computes one column per expression.

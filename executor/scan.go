@@ -9,6 +9,7 @@ import (
 	"github.com/pingcap/tipb/go-tipb"
 
 	"github.com/scree-db/scree/codec/column"
+	"github.com/scree-db/scree/codec/kvbatch"
 	"github.com/scree-db/scree/codec/row"
 	"github.com/scree-db/scree/codec/tablekey"
 	"github.com/scree-db/scree/executor/expr"
@@ -30,21 +31,43 @@ const (
 // with a few rows does not pay for thousands.
 const scanBatchMin = 32
 
-// scan is a leaf over key-value pairs.
+// BatchIterator is a KVIterator that gives many pairs at a time.
+type BatchIterator interface {
+	KVIterator
+	// NextBatch appends the next pairs to b until it has as many as rows or is full; more is false at the end.
+	NextBatch(b *kvbatch.Pairs, rows int) (more bool, err error)
+}
+
+// Scan is a leaf over key-value pairs. Next decodes all columns of all rows; an operator that will not look at all of
+// them calls NextRows, and then Load for what it needs.
+type Scan interface {
+	Operator
+	// NextRows reads the rows of the next batch. The columns of the batch are nil.
+	NextRows(ctx context.Context) (Batch, error)
+	// Load decodes a column of the last batch, at the rows of sel, or all if that is nil, and sets it in the batch.
+	Load(col int, sel []int32) error
+}
+
+// scan implements Scan.
 type scan struct {
-	fields  []*tipb.FieldType
-	kv      KVIterator
-	decode  func(key, val []byte, out []*column.Builder) error
-	table   []int // outputs that take the physical table id
+	fields []*tipb.FieldType
+	kv     BatchIterator
+	rows   kvbatch.Pairs
+	// start readies rows for load, which appends a column of them to b. load is nil where start fills all of out.
+	start   func(rows *kvbatch.Pairs) error
+	load    func(col int, sel []int32, b *column.Builder) error
+	table   []bool // the columns that take the physical table id
 	out     []*column.Builder
 	cols    []arrow.Array
 	size    int
 	drained bool
 }
 
+var _ Scan = (*scan)(nil)
+
 // NewTableScan decodes record key-value pairs to the columns of scan. Handles may be int or common; missing columns take
 // default values; TIMESTAMPs become session time. A descending scan is the iterator's business.
-func NewTableScan(ts *tipb.TableScan, kv KVIterator, ctx *expr.Context) (Operator, error) {
+func NewTableScan(ts *tipb.TableScan, kv KVIterator, ctx *expr.Context) (Scan, error) {
 	s, cols, err := newScan(ts.Columns, kv)
 	if err != nil {
 		return nil, err
@@ -53,19 +76,13 @@ func NewTableScan(ts *tipb.TableScan, kv KVIterator, ctx *expr.Context) (Operato
 	if err != nil {
 		return nil, err
 	}
-	s.decode = func(key, val []byte, out []*column.Builder) error {
-		handle, err := tablekey.RecordHandle(key)
-		if err != nil {
-			return err
-		}
-		return dec.Decode(handle, val, out)
-	}
+	s.start, s.load = dec.Start, dec.Load
 	return s, nil
 }
 
 // NewIndexScan decodes index entries to the columns of scan: the index's columns, then the handle, then virtual ones. See
 // NewTableScan for the rest.
-func NewIndexScan(is *tipb.IndexScan, kv KVIterator, ctx *expr.Context) (Operator, error) {
+func NewIndexScan(is *tipb.IndexScan, kv KVIterator, ctx *expr.Context) (Scan, error) {
 	s, cols, err := newScan(is.Columns, kv)
 	if err != nil {
 		return nil, err
@@ -74,12 +91,22 @@ func NewIndexScan(is *tipb.IndexScan, kv KVIterator, ctx *expr.Context) (Operato
 	if err != nil {
 		return nil, err
 	}
-	s.decode = dec.Decode
+	s.start = func(rows *kvbatch.Pairs) error {
+		for _, b := range s.out {
+			b.Reset()
+		}
+		for i := range rows.Len() {
+			if err := dec.Decode(rows.Keys.At(i), rows.Values.At(i), s.out); err != nil {
+				return fmt.Errorf("key %x: %w", rows.Keys.At(i), err)
+			}
+		}
+		return nil
+	}
 	return s, nil
 }
 
 func newScan(infos []*tipb.ColumnInfo, kv KVIterator) (*scan, []row.Column, error) {
-	s := &scan{kv: kv, size: scanBatchMin}
+	s := &scan{kv: batched(kv), size: scanBatchMin, table: make([]bool, len(infos))}
 	cols := make([]row.Column, len(infos))
 	for i, c := range infos {
 		ft := ColumnType(c)
@@ -87,7 +114,7 @@ func newScan(infos []*tipb.ColumnInfo, kv KVIterator) (*scan, []row.Column, erro
 		switch {
 		case c.ColumnId == columnPartitionID || c.ColumnId == columnPhysicalTableID:
 			cols[i].Skip = true
-			s.table = append(s.table, i)
+			s.table[i] = true
 		case c.ColumnId < row.ColumnHandle:
 			return nil, nil, &UnsupportedError{What: fmt.Sprintf("column %d", c.ColumnId)}
 		}
@@ -107,50 +134,87 @@ func ColumnType(c *tipb.ColumnInfo) *tipb.FieldType {
 func (s *scan) Fields() []*tipb.FieldType { return s.fields }
 func (s *scan) Close() error              { return nil }
 
+// Next implements Operator.
 func (s *scan) Next(ctx context.Context) (Batch, error) {
+	b, err := s.NextRows(ctx)
+	if err != nil {
+		return Batch{}, err
+	}
+	for i := range s.cols {
+		if err := s.Load(i, nil); err != nil {
+			return Batch{}, err
+		}
+	}
+	return b, nil
+}
+
+// NextRows implements Scan.
+func (s *scan) NextRows(ctx context.Context) (Batch, error) {
 	if err := ctx.Err(); err != nil {
 		return Batch{}, err
 	}
-	for _, b := range s.out {
-		b.Reset()
-	}
-	rows := 0
-	for ; rows < s.size && !s.drained; rows++ {
-		key, val, ok, err := s.kv.Next()
+	s.rows.Reset()
+	if !s.drained {
+		more, err := s.kv.NextBatch(&s.rows, s.size)
 		if err != nil {
 			return Batch{}, err
 		}
-		if !ok {
-			s.drained = true
-			break
-		}
-		if err := s.appendRow(key, val); err != nil {
-			return Batch{}, err
-		}
+		s.drained = !more
 	}
-	if rows == 0 {
+	if s.rows.Len() == 0 {
 		return Batch{}, io.EOF
 	}
 	s.size = min(2*s.size, column.BatchSize)
-	for i, b := range s.out {
-		s.cols[i] = b.Array()
+	clear(s.cols)
+	if err := s.start(&s.rows); err != nil {
+		return Batch{}, err
 	}
-	return Batch{Cols: s.cols, Rows: rows}, nil
+	return Batch{Cols: s.cols, Rows: s.rows.Len()}, nil
 }
 
-func (s *scan) appendRow(key, val []byte) error {
-	if err := s.decode(key, val, s.out); err != nil {
-		return fmt.Errorf("key %x: %w", key, err)
+// Load implements Scan.
+func (s *scan) Load(col int, sel []int32) (err error) {
+	b := s.out[col]
+	switch {
+	case s.table[col]:
+		b.Reset()
+		err = loadTableIDs(&s.rows.Keys, b)
+	case s.load != nil:
+		b.Reset()
+		err = s.load(col, sel, b)
 	}
-	if len(s.table) == 0 {
-		return nil
-	}
-	k, err := tablekey.Decode(key)
-	if err != nil {
-		return err
-	}
-	for _, i := range s.table {
-		s.out[i].AppendInt64(k.TableID)
+	s.cols[col] = b.Array()
+	return err
+}
+
+func loadTableIDs(keys *kvbatch.Strings, b *column.Builder) error {
+	for i := range keys.Len() {
+		k, err := tablekey.Decode(keys.At(i))
+		if err != nil {
+			return err
+		}
+		b.AppendInt64(k.TableID)
 	}
 	return nil
+}
+
+// batched makes batches of an iterator's pairs.
+func batched(kv KVIterator) BatchIterator {
+	if b, ok := kv.(BatchIterator); ok {
+		return b
+	}
+	return pairwise{kv}
+}
+
+type pairwise struct{ KVIterator }
+
+func (p pairwise) NextBatch(b *kvbatch.Pairs, rows int) (more bool, err error) {
+	for b.Len() < rows && !b.Full() {
+		key, val, ok, err := p.Next()
+		if err != nil || !ok {
+			return false, err
+		}
+		b.Append(key, val)
+	}
+	return true, nil
 }

@@ -70,6 +70,44 @@ func TestTableScan(t *testing.T) {
 	require.NoError(t, scan.Close())
 }
 
+// A selection right above a scan gives the rows that one above any other operator gives; summaries count the same.
+func TestSelectionOverScan(t *testing.T) {
+	var kvs kvList
+	var e row.Encoder
+	for i := range 5000 {
+		e.AppendInt64(2, int64(i%7))
+		e.AppendBytes(3, fmt.Appendf(nil, "row %d", i))
+		val, err := e.Encode(nil)
+		require.NoError(t, err)
+		kvs = append(kvs, [2][]byte{tablekey.AppendRecordKey(nil, 44, tablekey.IntHandle(int64(i))), val})
+	}
+	pk := info(1, bigint)
+	pk.PkHandle = true
+	ts := &tipb.TableScan{Columns: []*tipb.ColumnInfo{info(3, varchar), info(2, bigint), pk}}
+	root := &tipb.Executor{Tp: tipb.ExecType_TypeSelection, Selection: &tipb.Selection{
+		Child:      &tipb.Executor{Tp: tipb.ExecType_TypeTableScan, TblScan: ts},
+		Conditions: exprs(call(tipb.ScalarFuncSig_EQInt, col(1, bigint), intConst(3)), call(tipb.ScalarFuncSig_LTInt, col(2, bigint), intConst(4000))),
+	}}
+	run := func(wrap func(Scan) Operator) ([]string, []*tipb.ExecutorExecutionSummary) {
+		env := testEnv()
+		env.Stats = NewStats(nil)
+		op, err := Build(root, func(*tipb.Executor) (Operator, error) {
+			s, err := NewTableScan(ts, kvs.iterator(), env.Expr)
+			return wrap(s), err
+		}, env)
+		require.NoError(t, err)
+		rows, err := drain(t, op)
+		require.NoError(t, err)
+		require.NoError(t, op.Close())
+		return rows, env.Stats.Summaries(root)
+	}
+	late, lateStats := run(func(s Scan) Operator { return s })
+	plain, plainStats := run(func(s Scan) Operator { return struct{ Operator }{s} })
+	require.Len(t, late, 571)
+	require.Equal(t, plain, late)
+	require.Equal(t, plainStats, lateStats)
+}
+
 // The columns of a common handle come from the key, TIMESTAMPs in the session's zone.
 func TestTableScanCommonHandle(t *testing.T) {
 	stamp := &tipb.FieldType{Tp: column.TypeTimestamp, Decimal: 0}

@@ -53,7 +53,11 @@ func (s *Stats) observe(e *tipb.Executor, op Operator) Operator {
 	}
 	sum := &Summary{}
 	s.m[e] = sum
-	return &observed{Operator: op, now: s.now, sum: sum}
+	o := observed{Operator: op, now: s.now, sum: sum}
+	if scan, ok := op.(Scan); ok {
+		return &observedScan{observed: o, scan: scan}
+	}
+	return &o
 }
 
 type observed struct {
@@ -62,19 +66,45 @@ type observed struct {
 	sum *Summary
 }
 
-func (o *observed) Next(ctx context.Context) (Batch, error) {
-	var start time.Time
-	if o.now != nil {
-		start = o.now()
+func (o *observed) Next(ctx context.Context) (b Batch, err error) {
+	o.measure(func() { b, err = o.Operator.Next(ctx) })
+	o.count(b)
+	return b, err
+}
+
+// measure adds the time of f.
+func (o *observed) measure(f func()) {
+	if o.now == nil {
+		f()
+		return
 	}
-	b, err := o.Operator.Next(ctx)
-	if o.now != nil {
-		o.sum.Time += o.now().Sub(start)
-	}
+	start := o.now()
+	f()
+	o.sum.Time += o.now().Sub(start)
+}
+
+// count adds up what came out.
+func (o *observed) count(b Batch) {
 	o.sum.Batches++
 	o.sum.Rows += uint64(b.Len())
 	if m, ok := o.Operator.(interface{ memoryMax() int64 }); ok {
 		o.sum.MemoryMax = m.memoryMax()
 	}
+}
+
+// observedScan observes a Scan.
+type observedScan struct {
+	observed
+	scan Scan
+}
+
+func (o *observedScan) NextRows(ctx context.Context) (b Batch, err error) {
+	o.measure(func() { b, err = o.scan.NextRows(ctx) })
+	o.count(b)
 	return b, err
+}
+
+func (o *observedScan) Load(col int, sel []int32) (err error) {
+	o.measure(func() { err = o.scan.Load(col, sel) })
+	return err
 }

@@ -17,7 +17,7 @@ type Filter struct {
 	conds []condition
 	never bool // a constant condition is not true
 	in    input
-	rows  []int32
+	rows  [2][]int32 // of the condition under way, and what the one before left
 }
 
 // condition is a node with, where it has one, a direct way to select rows.
@@ -91,19 +91,27 @@ func (c condition) cost() int {
 
 // Apply returns the selected rows of b for which all conditions hold, ascending; nil only if all physical rows
 // hold and b.Sel was nil. Valid until the next Apply. Each condition is evaluated only on the rows the previous left.
-func (f *Filter) Apply(b column.Batch) ([]int32, error) {
+func (f *Filter) Apply(b column.Batch) ([]int32, error) { return f.ApplyLoading(b, nil) }
+
+// ApplyLoading is Apply for a batch whose columns may be nil. Those that a condition asks for are set by load, for the
+// rows that the conditions before have left: no condition after it looks at others.
+func (f *Filter) ApplyLoading(b column.Batch, load func(col int, sel []int32) error) ([]int32, error) {
 	if f.never || b.Len() == 0 {
 		return []int32{}, nil
 	}
 	f.in = input{cols: b.Cols, rowset: rowset{sel: b.Sel, n: b.Rows}}
-	f.rows = resize(f.rows, b.Len())
+	if load != nil {
+		f.in.load = func(col int) error { return load(col, f.in.sel) }
+	}
 	for k := range f.conds {
-		rows, err := f.conds[k].rows(&f.in, f.rows[:b.Len()])
+		buf := &f.rows[k%2]
+		*buf = resize(*buf, b.Len())
+		rows, err := f.conds[k].rows(&f.in, *buf)
 		if err != nil {
 			return nil, err
 		}
 		if f.in.sel = rows; len(rows) == 0 {
-			return f.rows[:0], nil
+			return (*buf)[:0], nil
 		}
 	}
 	if b.Sel == nil && len(f.in.sel) == b.Rows {

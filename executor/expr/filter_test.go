@@ -2,8 +2,10 @@ package expr
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
+	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/pingcap/tipb/go-tipb"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -28,6 +30,9 @@ func TestFilterAgainstEval(t *testing.T) {
 			got, err := f.Apply(b)
 			require.NoError(t, err)
 			want := slowFilter(t, conds, input, b)
+			late, err := f.ApplyLoading(lateBatch(b))
+			require.NoError(t, err)
+			require.Equal(t, got, late)
 			if got == nil {
 				require.Nil(t, b.Sel)
 				require.Len(t, want, b.Rows)
@@ -36,6 +41,23 @@ func TestFilterAgainstEval(t *testing.T) {
 			}
 		}
 	})
+}
+
+// lateBatch is b with columns that are set when a condition asks for them, and then only at the rows that it may look at: all
+// others are NULL.
+func lateBatch(b column.Batch) (column.Batch, func(col int, sel []int32) error) {
+	late := column.Batch{Cols: make([]arrow.Array, len(b.Cols)), Sel: b.Sel, Rows: b.Rows}
+	return late, func(col int, sel []int32) error {
+		rows := make([]int32, b.Rows)
+		for i := range rows {
+			rows[i] = int32(i)
+			if sel != nil && !slices.Contains(sel, int32(i)) {
+				rows[i] = -1
+			}
+		}
+		late.Cols[col] = column.Gather(b.Cols[col], rows)
+		return nil
+	}
 }
 
 // slowFilter evaluates every condition over all rows.

@@ -40,11 +40,25 @@ func (r rowset) at(k int) int {
 type input struct {
 	cols []arrow.Array
 	rowset
+	load func(col int) error // fills cols where they are nil; nil: none is
 }
 
 // on is the same batch narrowed to sel.
 func (in *input) on(sel []int32) *input {
-	return &input{cols: in.cols, rowset: rowset{sel: sel, n: in.n}}
+	return &input{cols: in.cols, rowset: rowset{sel: sel, n: in.n}, load: in.load}
+}
+
+// column is column i of the batch.
+func (in *input) column(i int) (arrow.Array, error) {
+	if i >= len(in.cols) {
+		return nil, fmt.Errorf("expr: column %d of a batch with %d columns", i, len(in.cols))
+	}
+	if in.cols[i] == nil && in.load != nil {
+		if err := in.load(i); err != nil {
+			return nil, err
+		}
+	}
+	return in.cols[i], nil
 }
 
 // node is a compiled expression. The vec that eval returns belongs to the node and lives until its next eval; it is
@@ -65,10 +79,10 @@ type columnNode struct {
 func (c *columnNode) typ() *tipb.FieldType { return c.ft }
 
 func (c *columnNode) eval(in *input) (*vec, error) {
-	if c.offset >= len(in.cols) {
-		return nil, fmt.Errorf("expr: column %d of a batch with %d columns", c.offset, len(in.cols))
+	a, err := in.column(c.offset)
+	if err != nil {
+		return nil, err
 	}
-	a := in.cols[c.offset]
 	if !c.out.read(a, c.kind) || a.Len() < in.n {
 		return nil, fmt.Errorf("expr: column %d has %d rows of %s, not %d of %s", c.offset, a.Len(), a.DataType(), in.n, c.kind)
 	}
