@@ -35,6 +35,7 @@ func startGateway(cluster *node.Cluster, c config, log *slog.Logger) (*gateway, 
 	g.sql, err = session.NewServer(session.Config{
 		Addr: c.addr(mysqlPort), Client: g.client, Version: "v" + version, Logger: log,
 		DataDir: cluster.Dir(), Spill: cluster.Spill(),
+		SafePoints: cluster.PD(), GatewayID: c.addr(mysqlPort),
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("SQL gateway: %w", err), g.client.Close())

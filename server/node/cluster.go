@@ -183,7 +183,7 @@ func (c *Cluster) storeOptions(o ClusterOptions, i int) StoreOptions {
 		Addr: o.addr(o.Ports.Store, i), StatusAddr: o.addr(o.Ports.StoreStatus, i),
 		CacheBytes: o.CacheBytes / int64(o.Stores), Raft: o.Raft, Coprocessor: o.Coprocessor, GC: o.GC, API: o.API,
 		ResolveInterval: o.ResolveInterval,
-		Release: o.Release, Logger: o.Logger.With("role", "store"),
+		Release:         o.Release, Logger: o.Logger.With("role", "store"),
 	}
 }
 
@@ -243,6 +243,9 @@ func (c *Cluster) Stores() []*Store { return c.stores }
 
 // Placement is the placement driver as a transaction client asks it.
 func (c *Cluster) Placement() kvclient.Placement { return c.client }
+
+// PD is the placement driver as stores and the gateway's background work ask it.
+func (c *Cluster) PD() *pdclient.Client { return c.client }
 
 // Dialer reaches the cluster's own stores by direct calls, and others over gRPC.
 func (c *Cluster) Dialer() kvclient.Dialer { return c.dialer }

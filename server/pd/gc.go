@@ -37,6 +37,8 @@ const (
 	keyGCSafePoint    = keyGC + "safe_point"
 	keyGCTxnSafePoint = keyGC + "txn_safe_point"
 	keyGCBarriers     = keyGC + "barrier/" // + id: JSON
+	// keyClientSafePoint is where clients that know no txn safe point look for it, in decimal: TiDB keeps it there.
+	keyClientSafePoint = "/tidb/store/gcworker/saved_safe_point"
 	// gcWorker is the service whose safe point is the garbage collector's own: it never expires.
 	gcWorker = "gc_worker"
 	// barriersMax bounds what clients can make the placement driver remember.
@@ -81,10 +83,11 @@ func (c *Core) UpdateGCSafePoint(ctx context.Context, ts uint64) (old, effective
 	if ts <= old {
 		return old, old, nil
 	}
-	if err := c.saveInts(ctx, keyGCSafePoint, ts, keyGCTxnSafePoint, max(ts, c.gc.txnSafePoint)); err != nil {
+	txn := max(ts, c.gc.txnSafePoint)
+	if err := c.saveInts(ctx, keyGCSafePoint, ts, keyGCTxnSafePoint, txn, keyClientSafePoint, txn); err != nil {
 		return old, old, err
 	}
-	c.gc.safePoint, c.gc.txnSafePoint = ts, max(ts, c.gc.txnSafePoint)
+	c.gc.safePoint, c.gc.txnSafePoint = ts, txn
 	return old, ts, nil
 }
 
@@ -112,7 +115,7 @@ func (c *Core) AdvanceTxnSafePoint(ctx context.Context, target uint64) (old, eff
 		target, blocker = max(least, old), fmt.Sprintf("barrier %q at %d", name, least)
 	}
 	if target > old {
-		if err := c.saveInts(ctx, keyGCTxnSafePoint, target); err != nil {
+		if err := c.saveInts(ctx, keyGCTxnSafePoint, target, keyClientSafePoint, target); err != nil {
 			return old, old, "", err
 		}
 		c.gc.txnSafePoint = target

@@ -3,6 +3,7 @@ package pd_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/pingcap/kvproto/pkg/metapb"
 	"github.com/pingcap/kvproto/pkg/pdpb"
@@ -167,4 +168,26 @@ func TestGC(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "cdc", service)
 	require.EqualValues(t, 400, least)
+}
+
+// Clients that ask etcd find the txn safe point where TiDB would have written it.
+func TestSafePointForOlderClients(t *testing.T) {
+	const key = "/tidb/store/gcworker/saved_safe_point"
+	state, ctx := pd.NewMemoryState(), context.Background()
+	core := openCore(t, state, &clock{time.Unix(1_700_000_000, 0)})
+	saved := func() string {
+		pairs, err := state.Load(ctx, key)
+		require.NoError(t, err)
+		require.Len(t, pairs, 1)
+		return string(pairs[0].Value)
+	}
+	_, _, _, err := core.AdvanceTxnSafePoint(ctx, 300)
+	require.NoError(t, err)
+	require.Equal(t, "300", saved())
+	_, _, err = core.UpdateGCSafePoint(ctx, 200)
+	require.NoError(t, err)
+	require.Equal(t, "300", saved(), "transactions are refused up to there")
+	_, _, err = core.UpdateGCSafePoint(ctx, 400)
+	require.NoError(t, err)
+	require.Equal(t, "400", saved())
 }

@@ -109,16 +109,6 @@ func (c *Client) Stores(ctx context.Context) ([]*metapb.Store, error) {
 	return c.pd.GetAllStores(ctx, opt.WithExcludeTombstone())
 }
 
-// GCSafePoint is the timestamp below which versions may be dropped.
-func (c *Client) GCSafePoint(ctx context.Context) (uint64, error) {
-	rpc, err := c.leader()
-	if err != nil {
-		return 0, err
-	}
-	resp, err := rpc.GetGCSafePoint(ctx, &pdpb.GetGCSafePointRequest{Header: c.header()})
-	return resp.GetSafePoint(), check(resp, err)
-}
-
 // leader is pdpb.PD at the member that leads now.
 func (c *Client) leader() (pdpb.PDClient, error) {
 	c.mu.Lock()

@@ -70,6 +70,22 @@ func (e *DeadlockError) Error() string {
 // ErrLockNoWait says that another transaction holds a lock, and Lock was told not to wait.
 var ErrLockNoWait = errors.New("the lock could not be acquired immediately")
 
+// GCTooEarlyError says that a read is too old: garbage collection may have taken what it would have seen.
+type GCTooEarlyError struct{ Message string }
+
+func (e *GCTooEarlyError) Error() string { return e.Message }
+
+// gcTooEarly is how stores begin to tell of it. The protocol has no form of its own for this.
+const gcTooEarly = "GC life time is shorter than transaction duration"
+
+// textError turns an error that is nothing but text into a typed one where its text is known.
+func textError(message, context string) error {
+	if strings.HasPrefix(message, gcTooEarly) {
+		return &GCTooEarlyError{message}
+	}
+	return errors.New(context + message)
+}
+
 // ErrRolledBack says that the transaction was rolled back by another, which found its locks expired.
 var ErrRolledBack = errors.New("the transaction was rolled back by another because its locks had expired; try again")
 
@@ -95,7 +111,7 @@ func keyError(e *kvrpcpb.KeyError) error {
 	case strings.HasPrefix(e.GetAbort(), "PessimisticLock"):
 		return fmt.Errorf("%w (%s)", ErrRolledBack, e.Abort) // the lock, or the whole transaction, is gone
 	case e.GetAbort() != "":
-		return fmt.Errorf("transaction aborted: %s", e.Abort)
+		return textError(e.Abort, "transaction aborted: ")
 	case e.GetRetryable() != "":
 		return fmt.Errorf("transaction failed, try again: %s", e.Retryable)
 	default:

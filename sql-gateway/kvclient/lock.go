@@ -81,6 +81,11 @@ func (r *resolver) status(ctx context.Context, bo *Backoff, callerTS uint64, l *
 	if err != nil {
 		return txnStatus{}, err
 	}
+	return r.statusAt(ctx, bo, callerTS, now, l)
+}
+
+// statusAt judges by now what has expired.
+func (r *resolver) statusAt(ctx context.Context, bo *Backoff, callerTS, now uint64, l *kvrpcpb.LockInfo) (txnStatus, error) {
 	expired := physicalMillis(l.LockVersion)+int64(l.LockTtl) < physicalMillis(now)
 	req := &kvrpcpb.CheckTxnStatusRequest{
 		PrimaryKey: l.PrimaryLock, LockTs: l.LockVersion, CallerStartTs: callerTS, CurrentTs: now,
@@ -194,8 +199,13 @@ func (r *resolver) finish(ctx context.Context, bo *Backoff, l *kvrpcpb.LockInfo,
 	if l.TxnSize < bigTxn {
 		req.Keys = [][]byte{l.Key}
 	}
+	return r.resolveLock(ctx, bo, l.Key, req)
+}
+
+// resolveLock sends a request to the region of a key.
+func (r *resolver) resolveLock(ctx context.Context, bo *Backoff, key []byte, req *kvrpcpb.ResolveLockRequest) error {
 	var resp *kvrpcpb.ResolveLockResponse
-	err := r.c.send(ctx, bo, l.Key, func(st Store, reg *Region) (*errorpb.Error, error) {
+	err := r.c.send(ctx, bo, key, func(st Store, reg *Region) (*errorpb.Error, error) {
 		req.Context = reg.Context()
 		var err error
 		resp, err = st.KvResolveLock(ctx, req)

@@ -3,7 +3,6 @@ package kvclient
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/pingcap/kvproto/pkg/coprocessor"
@@ -93,7 +92,7 @@ func (s *Snapshot) Query(ctx context.Context, bo *Backoff, t Task, req *coproces
 
 func copError(resp *coprocessor.Response) error {
 	if resp.OtherError != "" {
-		return errors.New(resp.OtherError)
+		return textError(resp.OtherError, "")
 	}
 	return nil
 }

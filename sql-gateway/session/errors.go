@@ -122,6 +122,7 @@ func storageError(err error) *mysql.SQLError {
 		region   *kvclient.RegionUnavailableError
 		lock     *kvclient.LockTimeoutError
 		exists   *kvclient.KeyExistsError
+		early    *kvclient.GCTooEarlyError
 	)
 	switch {
 	case errors.As(err, &conflict):
@@ -134,6 +135,8 @@ func storageError(err error) *mysql.SQLError {
 		return sqlError(codeRegionUnavailable, "Region is unavailable: %s", region)
 	case errors.As(err, &lock):
 		return sqlError(codeLockTimeout, "Resolve lock timeout: %s", lock)
+	case errors.As(err, &early):
+		return sqlError(codeGCTooEarly, "%s", early)
 	case errors.As(err, &exists):
 		return sqlError(mysql.ErrDupEntry, "Duplicate entry '%s' for key", strconv.QuoteToASCII(string(exists.Key)))
 	case errors.Is(err, kvclient.ErrRolledBack):

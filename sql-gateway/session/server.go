@@ -16,6 +16,7 @@ import (
 	"github.com/scree-db/scree/executor/spill"
 	"github.com/scree-db/scree/sql-gateway/catalog"
 	"github.com/scree-db/scree/sql-gateway/dml"
+	"github.com/scree-db/scree/sql-gateway/gcworker"
 	"github.com/scree-db/scree/sql-gateway/infoschema"
 	"github.com/scree-db/scree/sql-gateway/kvclient"
 	"github.com/scree-db/scree/sql-gateway/wire"
@@ -30,7 +31,13 @@ type Config struct {
 	Client *kvclient.Client
 	// Version is this program's, such as "v0.1.0".
 	Version string
-	Logger  *slog.Logger
+	// SafePoints are the placement driver's, for the garbage collection; nil: this gateway has no part in it.
+	SafePoints gcworker.SafePoints
+	// GatewayID tells this gateway from the cluster's others.
+	GatewayID string
+	// GCTick is how often this gateway looks after the garbage collection; 0: gcworker's default.
+	GCTick time.Duration
+	Logger *slog.Logger
 	// DataDir is shown as @@datadir.
 	DataDir string
 	// Spill is where statements put rows that exceed their share of memory; nil: they fail then.
@@ -55,7 +62,8 @@ type Server struct {
 	queries  atomic.Uint64
 
 	mu       sync.Mutex
-	sessions map[uint64]*Session
+	sessions map[uint64]*Session   // of connections
+	working  map[*Session]struct{} // these and the server's own
 	nextID   uint64
 	closing  bool
 	// stop ends the catalog's background work and, through the connections' contexts, all statements.
@@ -74,7 +82,7 @@ func NewServer(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, log: cfg.Logger, client: cfg.Client, listener: cfg.Listener,
-		sessions: make(map[uint64]*Session), started: time.Now(),
+		sessions: make(map[uint64]*Session), working: make(map[*Session]struct{}), started: time.Now(),
 		accounts: map[string]wire.Account{"root": wire.NewAccount(cfg.RootPassword)},
 	}
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
@@ -126,7 +134,7 @@ func (s *Server) Catalog() *catalog.Catalog { return s.catalog }
 
 // Serve accepts connections until ctx ends or Close is called; it then returns nil.
 func (s *Server) Serve(ctx context.Context) error {
-	for _, work := range []func(context.Context){s.catalog.Run, s.autoAnalyze} {
+	for _, work := range []func(context.Context){s.catalog.Run, s.autoAnalyze, s.runGC} {
 		s.wg.Add(1)
 		go func() {
 			defer s.wg.Done()
@@ -193,10 +201,20 @@ func (s *Server) Open(ctx context.Context, c *wire.Conn) (wire.Session, error) {
 	return ses, nil
 }
 
-func (s *Server) forget(id uint64) {
+// enter and leave bracket the life of every session.
+func (s *Server) enter(ses *Session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.sessions, id)
+	s.working[ses] = struct{}{}
+}
+
+func (s *Server) leave(ses *Session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.working, ses)
+	if s.sessions[ses.id] == ses {
+		delete(s.sessions, ses.id)
+	}
 }
 
 // all lists the sessions of the moment.

@@ -50,7 +50,7 @@ func withServer(run func() int) (code int, err error) {
 	}
 	kv := kvclient.New(cluster.Placement(), cluster.Dialer(), kvclient.Options{})
 	defer func() { err = errors.Join(err, kv.Close()) }()
-	testServer, err = NewServer(Config{Addr: "127.0.0.1:0", Client: kv, Version: "test"})
+	testServer, err = NewServer(Config{Addr: "127.0.0.1:0", Client: kv, Version: "test", SafePoints: cluster.PD(), GatewayID: "test"})
 	if err != nil {
 		return 1, err
 	}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pingcap/tidb/pkg/parser"
@@ -39,9 +40,10 @@ type Session struct {
 	parser   *parser.Parser
 	prepared map[string]*prepared // by PREPARE, lower-case name
 
-	txn    *transaction // nil outside of one
-	begun  bool         // BEGIN was executed: txn, once there is one, lives until COMMIT
-	holder *catalog.LockHolder
+	txn     *transaction  // nil outside of one
+	startTS atomic.Uint64 // of txn, for others to see; 0 without one
+	begun   bool          // BEGIN was executed: txn, once there is one, lives until COMMIT
+	holder  *catalog.LockHolder
 
 	warnings     []warning // of the last statement that was not SHOW WARNINGS
 	lastInsertID uint64
@@ -82,6 +84,7 @@ func newSession(srv *Server, c *wire.Conn) *Session {
 	}
 	s.mu.command, s.mu.since = "Sleep", time.Now()
 	s.setDefaults()
+	srv.enter(s)
 	return s
 }
 
@@ -295,7 +298,7 @@ func (s *Session) autocommit() bool { return s.vars["autocommit"] == "ON" }
 func (s *Session) Close() {
 	s.rollback()
 	s.srv.locks.releaseAll(s.id)
-	s.srv.forget(s.id)
+	s.srv.leave(s)
 }
 
 // interrupt ends the running statement, from another goroutine.

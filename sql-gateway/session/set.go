@@ -118,6 +118,9 @@ func (r *run) setSystem(v sysVar, val string, global bool) error {
 		r.s.warn("Warning", mysql.ErrTruncatedWrongValue, fmt.Sprintf("Truncated incorrect %s value: '%s'", v.name, val))
 	}
 	if global {
+		if ok, err := r.s.srv.setGC(r.ctx, v.name, out); ok {
+			return err
+		}
 		r.s.srv.globals.set(v.name, out)
 		return nil
 	}
@@ -269,12 +272,12 @@ func parseOffset(name string) (*time.Location, error) {
 
 // sysVar reads a system variable; ok is false for an unknown one.
 func (s *Session) sysVar(name string, global bool) (string, bool) {
-	if global {
+	def, known := lookup(name)
+	if global || def.scope == scopeGlobal {
 		if v, ok := s.srv.globals.get(name); ok {
 			return v, true
 		}
-		_, ok := lookup(name)
-		return "", ok
+		return "", known
 	}
 	switch name {
 	case "last_insert_id", "identity":
@@ -295,8 +298,7 @@ func (s *Session) sysVar(name string, global bool) (string, bool) {
 	if v, ok := s.vars[name]; ok {
 		return v, true
 	}
-	_, ok := lookup(name)
-	return "", ok
+	return "", known
 }
 
 func (s *Session) errorCount() (n int) {

@@ -28,6 +28,7 @@ const (
 	kindSwitch
 	kindInt
 	kindOneOf
+	kindDuration
 )
 
 // sysVar is a system variable that this server knows.
@@ -66,7 +67,7 @@ const (
 // what they assume anyway.
 var knownVars = func() map[string]sysVar {
 	m := make(map[string]sysVar)
-	for _, list := range [][]sysVar{effectiveVars, clientVars, serverVars, tidbVars} {
+	for _, list := range [][]sysVar{effectiveVars, clientVars, serverVars, tidbVars, gcVars} {
 		for _, v := range list {
 			m[v.name] = v
 		}
@@ -206,6 +207,8 @@ func (v sysVar) check(val string) (out string, clipped bool, err error) {
 		return v.checkSwitch(val)
 	case kindInt:
 		return v.checkInt(val)
+	case kindDuration:
+		return v.checkDuration(val)
 	case kindOneOf:
 		for _, o := range v.oneOf {
 			if strings.EqualFold(o, val) {

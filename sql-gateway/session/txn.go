@@ -39,6 +39,7 @@ func (s *Session) transaction(ctx context.Context) (*transaction, error) {
 			return nil, err
 		}
 		s.txn = &transaction{kv: kv, rows: make(map[int64]int64)}
+		s.startTS.Store(kv.StartTS())
 	}
 	return s.txn, nil
 }
@@ -91,7 +92,11 @@ func (s *Session) rollback() {
 	s.releaseLocks()
 }
 
-func (s *Session) releaseLocks() { s.srv.catalog.Locks().Release(s.holder) }
+// releaseLocks ends what a transaction keeps others from: DDL on its tables, and the collection of what it reads.
+func (s *Session) releaseLocks() {
+	s.startTS.Store(0)
+	s.srv.catalog.Locks().Release(s.holder)
+}
 
 // begin is BEGIN: it commits what runs and starts a transaction with the next statement, or now if a snapshot is wanted.
 func (s *Session) begin(ctx context.Context, now bool) error {

@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	_ "github.com/go-sql-driver/mysql" // the client of all tests that speak MySQL
 	"github.com/stretchr/testify/require"
 
 	"github.com/scree-db/scree/raftstore"
+	"github.com/scree-db/scree/server/garbage"
 	"github.com/scree-db/scree/server/node"
 	"github.com/scree-db/scree/sql-gateway/kvclient"
 	"github.com/scree-db/scree/sql-gateway/session"
@@ -22,6 +24,8 @@ type Options struct {
 	Dir    string
 	Stores int
 	Raft   raftstore.Config
+	GC     garbage.Options
+	GCTick time.Duration // see session.Config
 }
 
 // Cluster is a running cluster.
@@ -41,11 +45,13 @@ func Start(t testing.TB, o Options) *Cluster {
 		o.Dir = t.TempDir()
 	}
 	ctx := context.Background()
-	nodes, err := node.StartCluster(ctx, node.ClusterOptions{Dir: o.Dir, Stores: max(1, o.Stores), Raft: o.Raft})
+	nodes, err := node.StartCluster(ctx, node.ClusterOptions{Dir: o.Dir, Stores: max(1, o.Stores), Raft: o.Raft, GC: o.GC})
 	require.NoError(t, err)
 	require.NoError(t, nodes.WaitReady(ctx))
 	c := &Cluster{t: t, Nodes: nodes, Client: kvclient.New(nodes.Placement(), nodes.Dialer(), kvclient.Options{}), served: make(chan error, 1)}
-	c.Gateway, err = session.NewServer(session.Config{Addr: "127.0.0.1:0", Client: c.Client, Version: "test"})
+	c.Gateway, err = session.NewServer(session.Config{
+		Addr: "127.0.0.1:0", Client: c.Client, Version: "test", SafePoints: nodes.PD(), GatewayID: "test", GCTick: o.GCTick,
+	})
 	require.NoError(t, err)
 	go func() { c.served <- c.Gateway.Serve(ctx) }()
 	c.DB, err = sql.Open("mysql", c.DSN("test"))
