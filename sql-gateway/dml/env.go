@@ -34,6 +34,9 @@ type Env struct {
 	// CheckNow makes a plain INSERT look for duplicates at once, as a transaction of several statements wants it.
 	// Otherwise the stores find them at COMMIT, in the same round trip; DuplicateError then tells the client.
 	CheckNow bool
+	// Found, when not nil, is told the record keys of rows that the statement met and did not write: UPDATE of a row to what it
+	// is, INSERT IGNORE over one. A pessimistic transaction locks them like others.
+	Found func(key []byte)
 	// Progress, when not nil, is called with the rows done so far.
 	Progress func(rows uint64)
 	// Flush, when not nil, commits what is buffered and starts a new transaction (LOAD DATA in batches); it updates Txn.
@@ -87,6 +90,13 @@ func (env *Env) relax() {
 	e.Flags |= expr.FlagTruncateAsWarning | expr.FlagOverflowAsWarning | expr.FlagDivideByZeroAsWarning
 	plan.Expr = &e
 	env.Plan = &plan
+}
+
+// found tells Found.
+func (env *Env) found(key []byte) {
+	if env.Found != nil {
+		env.Found(key)
+	}
 }
 
 // warnings is the number of warnings so far.

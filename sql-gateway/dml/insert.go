@@ -179,6 +179,7 @@ func (in *inserter) writeRow(ctx context.Context, known *lookup, e *encoded, r [
 			return in.tg.duplicate(c.index, r)
 		case dupIgnore:
 			in.copies++
+			in.env.found(in.tg.recordKey(c.handle))
 			in.env.Plan.Expr.Warnings.Add(in.tg.duplicate(c.index, r))
 			return nil
 		case dupUpdate:

@@ -55,6 +55,7 @@ func (u *dupUpdater) apply(ctx context.Context, known *lookup, c *conflict, r []
 		u.in.res.LastInsertID = positive(tg.fields[tg.autoInc], now[tg.autoInc])
 	}
 	if tg.sameRow(was, now) {
+		tg.env.found(old.record.key)
 		return nil
 	}
 	tg.touch(now, u.touched)

@@ -175,6 +175,9 @@ func (u *updater) batch(ctx context.Context, b rowBatch) error {
 			c.now[j] = after.datum(i, u.first+j)
 		}
 		if u.tg.sameRow(c.was, c.now) {
+			if err := u.found(was, rowID); err != nil {
+				return err
+			}
 			continue
 		}
 		u.tg.touch(c.now, u.touched)
@@ -187,6 +190,18 @@ func (u *updater) batch(ctx context.Context, b rowBatch) error {
 		changes = append(changes, c)
 	}
 	return u.write(ctx, changes)
+}
+
+// found reports a row that stays as it is.
+func (u *updater) found(r []datum.Datum, rowID int64) error {
+	if u.tg.env.Found == nil {
+		return nil
+	}
+	handle, err := u.tg.handleOf(r, rowID)
+	if err == nil {
+		u.tg.env.found(u.tg.recordKey(handle))
+	}
+	return err
 }
 
 // evaluate returns the batch with the assigned columns changed, each assignment seeing those before it. Rows without a row of this

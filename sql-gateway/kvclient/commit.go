@@ -85,7 +85,10 @@ func (t *Txn) newCommitter() *committer {
 	cm := &committer{c: t.c, startTS: t.startTS, buf: &t.buf, onePC: true, async: true, blockedMax: t.c.opts.WriteBudget}
 	cm.age, cm.life, cm.stopBeat = t.c.opts.Now().Sub(t.began), lockTTL(t.buf.bytes), func() {}
 	if t.single {
-		cm.floor, cm.blockedMax = t.startTS, singleBlockedMax
+		cm.floor = t.startTS
+	}
+	if t.impatient {
+		cm.blockedMax = impatientMax
 	}
 	if p := t.pess; p != nil {
 		cm.forUpdateTS, cm.primary = p.forUpdateTS, p.primary

@@ -15,8 +15,9 @@ type Txn struct {
 	began   time.Time
 	snap    *Snapshot // what reads see
 	buf     buffer
-	single  bool
 	pess    *pessimism // nil: optimistic
+
+	single, impatient bool
 }
 
 // StartTS identifies the transaction.
@@ -46,13 +47,16 @@ func (t *Txn) ReadSnapshot() {
 	}
 }
 
-// Single says that the transaction began with the one statement that it runs, which can be run again. Its start ts then
-// exceeds the commit ts of whatever was finished before the statement came, and Commit needs no other; and Commit does not
-// wait long for other transactions' locks, but fails with *LockTimeoutError.
+// Single says that the transaction began with the one statement that it runs. Its start ts then exceeds the commit ts of
+// whatever was finished before the statement came, and Commit needs no other.
 func (t *Txn) Single() { t.single = true }
 
-// singleBlockedMax is how long the Commit of a single statement waits for a lock. Two of them may wait for each other.
-const singleBlockedMax = 100 * time.Millisecond
+// Impatient makes Commit wait for other transactions' locks but for a moment, and then fail with *LockTimeoutError: for
+// transactions that can be run again, with Lock. Two that commit may wait for each other, and would not find out.
+func (t *Txn) Impatient() { t.impatient = true }
+
+// impatientMax is how long an impatient transaction waits for a lock.
+const impatientMax = 50 * time.Millisecond
 
 // Snapshot reads without the transaction's own writes.
 func (t *Txn) Snapshot() *Snapshot { return t.snap }

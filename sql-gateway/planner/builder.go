@@ -34,6 +34,7 @@ type builder struct {
 	shared  map[any]*sharedQuery
 	planned []*sharedQuery
 	sharing bool
+	locking *locking // nil: rows are not to be locked
 }
 
 // scalarSubquery is an uncorrelated subquery whose one row (or existence) becomes constants.

@@ -11,7 +11,7 @@
 //	open, apply, lookup, keyfilter, shared           operators of package executor, readers of the session
 //	explain                                          what it all came to
 //
-// PlanQuery plans a query, Query.Open runs it. PlanUpdate, PlanDelete and BuildScalar serve package dml. Errors that a
+// PlanQuery plans a query, PlanLocking one whose rows are to be locked; Query.Open runs it. PlanUpdate, PlanDelete and BuildScalar serve package dml. Errors that a
 // client should see are *Error with MySQL's code.
 package planner
 
@@ -37,6 +37,8 @@ type Context struct {
 	Params []datum.Datum // values of ? markers
 	// ParamTypes are the types of Params.
 	ParamTypes []*tipb.FieldType
+	// InTransaction: the statement is one of several in a transaction, whose locks outlive it.
+	InTransaction bool
 	// Expr evaluates constants while planning; its flags and modes go into the DAGs.
 	Expr *expr.Context
 }

@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -71,6 +72,9 @@ func (b *builder) selectStmt(s *ast.SelectStmt, parent *scope, ctes *cteScope) (
 	}
 	if s.SelectIntoOpt != nil {
 		return nil, errNotSupported("SELECT ... INTO here")
+	}
+	if err := b.innerLocks(s); err != nil {
+		return nil, err
 	}
 	sc := &scope{parent: parent, ctes: ctes}
 	node, err := b.from(s.From, sc)
@@ -292,7 +296,12 @@ func (q *selectBuilder) finish() (*rel, error) {
 		}
 		sortAt[i] = places[k] - 1
 	}
-	p := q.b.newProject(q.window.place(q.node), exprs)
+	handles, err := q.handles(q.list.shown)
+	if err != nil {
+		return nil, err
+	}
+	firstHandle := len(exprs)
+	p := q.b.newProject(q.window.place(q.node), append(exprs, handles...))
 	var node logical = p
 	if q.s.Distinct {
 		node = distinct(node)
@@ -304,12 +313,12 @@ func (q *selectBuilder) finish() (*rel, error) {
 		}
 		node = &sortNode{child: node, by: by}
 	}
-	node, err := q.b.limit(node, q.s.Limit)
+	node, err = q.b.limit(node, q.s.Limit)
 	if err != nil {
 		return nil, err
 	}
-	r := &rel{node: node, cols: p.out[:q.list.shown], fields: make([]Field, q.list.shown)}
-	if len(exprs) > q.list.shown {
+	r := &rel{node: node, cols: slices.Concat(p.out[:q.list.shown], p.out[firstHandle:]), fields: make([]Field, q.list.shown)}
+	if firstHandle > q.list.shown {
 		r.node = passColumns(node, r.cols)
 	}
 	for i, it := range q.list.items[:q.list.shown] {

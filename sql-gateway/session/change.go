@@ -20,36 +20,46 @@ func isChange(stmt ast.StmtNode) bool {
 	}
 }
 
-// executeChange runs a data change to its OK packet. Outside a transaction a write conflict at the commit runs it
-// again; LOAD DATA cannot be, because the client sends its file once.
+// executeChange runs a data change to its OK packet. Outside a transaction it is optimistic at first. A write conflict at the
+// commit, or a lock in its way, runs it again, pessimistically: then it queues for its rows, and deadlocks come to light; LOAD DATA cannot be, because the client sends its file once.
 func (s *Session) executeChange(ctx context.Context, stmt ast.StmtNode, text string, args []wire.Param, w *wire.Writer) error {
 	attempts := retryAttempts
 	if _, once := stmt.(*ast.LoadDataStmt); once || s.inTransaction() {
 		attempts = 1
 	}
+	defer func() { s.contended = false }()
 	for attempt := 1; ; attempt++ {
-		res, err := s.tryChange(ctx, stmt, text, args, w)
+		res, err := s.tryChange(ctx, stmt, text, args, w, attempts > 1)
 		if err == nil {
 			return w.OK(s.okOf(res, w))
 		}
 		if attempt == attempts || !retryable(err) || pause(ctx, attempt) != nil {
 			return s.report(ctx, err)
 		}
-		s.warnings = nil
+		s.warnings, s.contended = nil, true
 	}
 }
 
-// tryChange runs the change once and, outside a transaction, commits it.
-func (s *Session) tryChange(ctx context.Context, stmt ast.StmtNode, text string, args []wire.Param, w *wire.Writer) (*dml.Result, error) {
+// tryChange runs the change once and, outside a transaction, commits it. again says that it can be run once more.
+func (s *Session) tryChange(ctx context.Context, stmt ast.StmtNode, text string, args []wire.Param, w *wire.Writer, again bool) (*dml.Result, error) {
 	r := s.newRun(ctx, stmt, text, args)
 	r.w = w
+	fresh := s.txn == nil
 	env, err := r.dmlEnv()
 	if err != nil {
 		s.endStatement(-1)
 		return nil, err
 	}
 	before, started := env.Txn.Savepoint(), s.txn
-	res, err := r.change(env)
+	var res *dml.Result
+	if s.txn.pessimistic {
+		res, err = r.changeUnderLocks(env, fresh)
+	} else {
+		if again {
+			env.Txn.Impatient()
+		}
+		res, err = r.change(env)
+	}
 	r.collectWarnings()
 	if err != nil {
 		if s.txn != started {
@@ -110,7 +120,7 @@ func (r *run) dmlEnv() (*dml.Env, error) {
 	}
 	env := &dml.Env{
 		Plan: r.planContext(), Runtime: r, Txn: txn.kv, IDs: r.s.srv.catalog, Strict: r.s.mode.HasStrictMode(),
-		CheckNow: r.s.inTransaction(),
+		CheckNow: r.s.inTransaction() && !txn.pessimistic,
 	}
 	if !r.s.inTransaction() {
 		b := &batches{s: r.s, env: env}

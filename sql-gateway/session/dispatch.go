@@ -40,6 +40,9 @@ func (r *run) selectStmt(stmt *ast.SelectStmt, w *wire.Writer) error {
 	if stmt.SelectIntoOpt != nil {
 		return errNotSupported("SELECT ... INTO")
 	}
+	if r.wantsLocks(stmt) {
+		return r.lockingSelect(stmt, w)
+	}
 	return r.query(stmt, w)
 }
 
@@ -54,7 +57,7 @@ func (r *run) command() (wire.OK, error) {
 		if stmt.AsOf != nil {
 			return wire.OK{}, errNotSupported("AS OF")
 		}
-		return wire.OK{}, s.begin(r.ctx, strings.Contains(strings.ToUpper(r.text), "SNAPSHOT"))
+		return wire.OK{}, s.begin(r.ctx, stmt.Mode, strings.Contains(strings.ToUpper(r.text), "SNAPSHOT"))
 	case *ast.CommitStmt:
 		return wire.OK{}, s.commit(r.ctx)
 	case *ast.RollbackStmt:

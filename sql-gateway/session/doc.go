@@ -9,7 +9,8 @@
 // infoschema and the show files answer questions about the schema; the rest (transactions, variables, prepared
 // statements, KILL) is here.
 //
-// Transactions are optimistic snapshots. A statement that fails undoes its own writes. A statement outside a
-// transaction that meets a write conflict at its commit runs again, a bounded number of times; inside a transaction
-// the conflict is error 9007 at COMMIT. DDL commits the running transaction first.
+// Transactions read snapshots. In pessimistic ones, which are the default, statements that change or lock rows read the newest
+// instead, lock what they found, and run again if it has changed meanwhile (locking.go). Optimistic ones learn of conflicts at
+// COMMIT, as error 9007. A statement outside a transaction is optimistic at first; one that is in others' way runs again with
+// locks. A statement that fails undoes its own writes. DDL commits the running transaction first.
 package session

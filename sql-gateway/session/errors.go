@@ -123,6 +123,7 @@ func storageError(err error) *mysql.SQLError {
 		lock     *kvclient.LockTimeoutError
 		exists   *kvclient.KeyExistsError
 		early    *kvclient.GCTooEarlyError
+		deadlock *kvclient.DeadlockError
 	)
 	switch {
 	case errors.As(err, &conflict):
@@ -133,6 +134,10 @@ func storageError(err error) *mysql.SQLError {
 		return sqlError(codeTxnTooLarge, "Transaction is too large, size: %d", large.Bytes)
 	case errors.As(err, &region):
 		return sqlError(codeRegionUnavailable, "Region is unavailable: %s", region)
+	case errors.As(err, &deadlock):
+		return mysql.NewErr(mysql.ErrLockDeadlock)
+	case errors.Is(err, kvclient.ErrLockNoWait):
+		return mysql.NewErr(mysql.ErrLockAcquireFailAndNoWaitSet)
 	case errors.As(err, &lock):
 		return sqlError(codeLockTimeout, "Resolve lock timeout: %s", lock)
 	case errors.As(err, &early):
@@ -158,6 +163,16 @@ func failureLevel(e *mysql.SQLError) slog.Level {
 
 // retryable reports whether running the whole transaction again may succeed.
 func retryable(err error) bool {
+	var locked *kvclient.LockTimeoutError
+	return isConflict(err) || errors.As(err, &locked) || errors.Is(err, kvclient.ErrRolledBack) || isDeadlock(err)
+}
+
+func isConflict(err error) bool {
 	var conflict *kvclient.WriteConflictError
-	return errors.As(err, &conflict) || errors.Is(err, kvclient.ErrRolledBack)
+	return errors.As(err, &conflict)
+}
+
+func isDeadlock(err error) bool {
+	var deadlock *kvclient.DeadlockError
+	return errors.As(err, &deadlock)
 }

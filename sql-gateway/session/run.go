@@ -117,7 +117,7 @@ func exprMode(mode mysql.SQLMode) uint64 {
 
 // planContext is what planning this statement needs.
 func (r *run) planContext() *planner.Context {
-	c := &planner.Context{Schema: r, DB: r.s.db, Vars: r, Expr: r.env.Expr}
+	c := &planner.Context{Schema: r, DB: r.s.db, Vars: r, Expr: r.env.Expr, InTransaction: r.s.inTransaction()}
 	for _, a := range r.args {
 		c.Params = append(c.Params, a.Value)
 		c.ParamTypes = append(c.ParamTypes, a.Type)

@@ -199,9 +199,9 @@ func TestConcurrentIncrements(t *testing.T) {
 	require.Positive(t, n)
 }
 
-// TestConflictAtCommit: of two transactions that change a row, the second to commit fails and leaves nothing.
+// TestConflictAtCommit: of two optimistic transactions that change a row, the second to commit fails and leaves nothing.
 func TestConflictAtCommit(t *testing.T) {
-	db := open(t, "")
+	db := open(t, "?tidb_txn_mode='optimistic'")
 	mustExec(t, db, "create table t (id int primary key, n int)")
 	mustExec(t, db, "insert into t values (1, 0), (2, 0)")
 	a, err := db.Begin()

@@ -43,7 +43,12 @@ type Session struct {
 	txn     *transaction  // nil outside of one
 	startTS atomic.Uint64 // of txn, for others to see; 0 without one
 	begun   bool          // BEGIN was executed: txn, once there is one, lives until COMMIT
-	holder  *catalog.LockHolder
+	// txnMode is what BEGIN said of the transaction: ast.Pessimistic, ast.Optimistic or nothing.
+	txnMode string
+	// contended: the statement outside of a transaction that runs has failed for another transaction's writes or locks, and is
+	// run again.
+	contended bool
+	holder    *catalog.LockHolder
 
 	warnings     []warning // of the last statement that was not SHOW WARNINGS
 	lastInsertID uint64
@@ -56,6 +61,7 @@ type Session struct {
 		info    string
 		db      string
 		since   time.Time
+		locking bool                    // the statement takes locks, and may wait for them
 		cancel  context.CancelCauseFunc // of the running statement; nil if there is none
 	}
 }
@@ -338,6 +344,13 @@ func (s *Session) started(ctx context.Context, stmt ast.StmtNode, text string) (
 	}
 }
 
+// locking tells the process list that the statement takes locks, or no longer.
+func (s *Session) locking(now bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.locking = now
+}
+
 func isQuery(stmt ast.StmtNode) bool {
 	switch stmt.(type) {
 	case *ast.SelectStmt, *ast.SetOprStmt:
@@ -355,7 +368,10 @@ func (s *Session) process() infoschema.Process {
 	if s.conn != nil {
 		p.Host = s.conn.RemoteAddr()
 	}
-	if s.mu.cancel != nil {
+	switch {
+	case s.mu.locking:
+		p.State = "locking rows"
+	case s.mu.cancel != nil:
 		p.State = "executing"
 	}
 	return p

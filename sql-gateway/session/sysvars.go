@@ -105,6 +105,9 @@ var effectiveVars = []sysVar{
 	number("sql_select_limit", maxInt63, 0, maxInt63),
 	number("timestamp", 0, 0, 1<<31-1).sessionOnly(),
 	onOff("tidb_enable_auto_analyze", "ON").global(),
+	oneOf("tidb_txn_mode", "pessimistic", "", "optimistic", "pessimistic"),
+	onOff("tidb_enable_shared_lock_promotion", "ON"),
+	onOff("tidb_enable_noop_functions", "OFF"),
 }
 
 // clientVars are those that clients set or read when they connect and that change nothing here.
@@ -178,7 +181,7 @@ var serverVars = []sysVar{
 
 // tidbVars are settings of TiDB that its tools make. Others whose names begin with tidb_ are accepted too.
 var tidbVars = []sysVar{
-	oneOf("tidb_txn_mode", "optimistic", "", "optimistic", "pessimistic"), onOff("tidb_retry_limit", "10"), text("tidb_snapshot", ""),
+	onOff("tidb_retry_limit", "10"), text("tidb_snapshot", ""),
 	number("tidb_build_stats_concurrency", 2, 1, 256), number("tidb_index_serial_scan_concurrency", 1, 1, 256),
 	text("tidb_isolation_read_engines", "tikv"), onOff("tidb_allow_mpp", "OFF"), onOff("tidb_enforce_mpp", "OFF"),
 	onOff("tidb_multi_statement_mode", "OFF"), readOnly("tidb_config", ""), readOnly("tidb_current_ts", "0"),

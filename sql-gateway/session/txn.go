@@ -15,8 +15,9 @@ import (
 
 // transaction is what runs between BEGIN and COMMIT, or around one statement.
 type transaction struct {
-	kv         *kvclient.Txn
-	savepoints []savepoint
+	kv          *kvclient.Txn
+	pessimistic bool
+	savepoints  []savepoint
 	// rows are the changes of row counts by table id of the statements so far, counted when the transaction commits. A
 	// statement outside of a transaction counts its own.
 	rows map[int64]int64
@@ -34,12 +35,20 @@ func (s *Session) inTransaction() bool { return s.begun || !s.autocommit() }
 // transaction returns the running transaction and starts one if there is none.
 func (s *Session) transaction(ctx context.Context) (*transaction, error) {
 	if s.txn == nil {
-		kv, err := s.srv.client.Begin(ctx)
-		if err != nil {
+		txn := &transaction{pessimistic: s.locksEarly(), rows: make(map[int64]int64)}
+		begin := s.srv.client.Begin
+		if txn.pessimistic {
+			begin = s.srv.client.BeginPessimistic
+		}
+		var err error
+		if txn.kv, err = begin(ctx); err != nil {
 			return nil, err
 		}
-		s.txn = &transaction{kv: kv, rows: make(map[int64]int64)}
-		s.startTS.Store(kv.StartTS())
+		if !s.inTransaction() {
+			txn.kv.Single()
+		}
+		s.txn = txn
+		s.startTS.Store(txn.kv.StartTS())
 	}
 	return s.txn, nil
 }
@@ -47,7 +56,7 @@ func (s *Session) transaction(ctx context.Context) (*transaction, error) {
 // commit ends the transaction. Its locks are released whatever comes of it.
 func (s *Session) commit(ctx context.Context) error {
 	txn := s.txn
-	s.txn, s.begun = nil, false
+	s.txn, s.begun, s.txnMode = nil, false, ""
 	defer s.releaseLocks()
 	if txn == nil {
 		return nil
@@ -88,7 +97,7 @@ func (s *Session) rollback() {
 	if s.txn != nil {
 		s.txn.kv.Rollback()
 	}
-	s.txn, s.begun = nil, false
+	s.txn, s.begun, s.txnMode = nil, false, ""
 	s.releaseLocks()
 }
 
@@ -98,12 +107,13 @@ func (s *Session) releaseLocks() {
 	s.srv.catalog.Locks().Release(s.holder)
 }
 
-// begin is BEGIN: it commits what runs and starts a transaction with the next statement, or now if a snapshot is wanted.
-func (s *Session) begin(ctx context.Context, now bool) error {
+// begin is BEGIN: it commits what runs and starts a transaction with the next statement, or now if a snapshot is wanted. mode
+// is OPTIMISTIC, PESSIMISTIC, or empty for what tidb_txn_mode says.
+func (s *Session) begin(ctx context.Context, mode string, now bool) error {
 	if err := s.commit(ctx); err != nil {
 		return err
 	}
-	s.begun = true
+	s.begun, s.txnMode = true, mode
 	if !now {
 		return nil
 	}

@@ -43,31 +43,37 @@ func TestScripts(t *testing.T) {
 	}
 }
 
-// opener returns a function that opens a connection to a database of its own.
+// opener returns a function that opens a connection to a new, empty database.
 func opener(t *testing.T) func(t *testing.T) *sql.Conn {
-	var db *sql.DB
-	if *judge != "" {
-		var err error
-		db, err = sql.Open("mysql", *judge)
-		require.NoError(t, err)
-		t.Cleanup(func() { db.Close() })
-	} else {
-		db = testcluster.Start(t, testcluster.Options{}).DB
-	}
+	db := server(t)
 	return func(t *testing.T) *sql.Conn {
-		conn, err := db.Conn(context.Background())
-		require.NoError(t, err)
-		t.Cleanup(func() { conn.Close() })
-		for _, stmt := range []string{
-			"DROP DATABASE IF EXISTS script", "CREATE DATABASE script DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin", "USE script",
-			"SET sql_mode = 'ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO'",
-			"SET time_zone = '+00:00'", "SET NAMES utf8mb4 COLLATE utf8mb4_bin", "SET autocommit = 1",
-		} {
-			_, err := conn.ExecContext(context.Background(), stmt)
-			require.NoError(t, err, stmt)
-		}
-		return conn
+		return connect(t, db, "DROP DATABASE IF EXISTS script", "CREATE DATABASE script DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
 	}
+}
+
+// server is the judge or a cluster of ours.
+func server(t *testing.T) *sql.DB {
+	if *judge == "" {
+		return testcluster.Start(t, testcluster.Options{}).DB
+	}
+	db, err := sql.Open("mysql", *judge)
+	require.NoError(t, err)
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// connect opens a connection, runs statements, and settles what servers have different defaults for.
+func connect(t *testing.T, db *sql.DB, first ...string) *sql.Conn {
+	conn, err := db.Conn(context.Background())
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	for _, stmt := range append(first, "USE script",
+		"SET sql_mode = 'ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO'",
+		"SET time_zone = '+00:00'", "SET NAMES utf8mb4 COLLATE utf8mb4_bin", "SET autocommit = 1") {
+		_, err := conn.ExecContext(context.Background(), stmt)
+		require.NoError(t, err, stmt)
+	}
+	return conn
 }
 
 // runScript runs the blocks of a file.
