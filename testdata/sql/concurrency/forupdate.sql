@@ -221,3 +221,25 @@ OK, 0 rows affected
 1
 2
 3
+
+# A query with a window locks its rows, too.
+sql a ours
+BEGIN;
+SELECT id, SUM(n) OVER (ORDER BY id) FROM t WHERE id = 3 FOR UPDATE;
+----
+OK, 0 rows affected
+3	30
+
+sql b ours
+BEGIN;
+SELECT id FROM t WHERE id = 3 FOR UPDATE NOWAIT;
+ROLLBACK;
+----
+OK, 0 rows affected
+ERROR 3572
+OK, 0 rows affected
+
+sql a ours
+COMMIT;
+----
+OK, 0 rows affected
