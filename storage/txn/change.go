@@ -73,25 +73,35 @@ func (c *command) commitLock(key []byte, l *mvcc.Lock, commitTS uint64) {
 	}
 }
 
-// rollbackLock removes a lock of the transaction and leaves a rollback record.
-func (c *command) rollbackLock(key []byte, l *mvcc.Lock, protected bool) error {
+// rollbackLock removes a lock of the transaction and leaves a rollback record. A pessimistic lock may be what a late
+// request took after the transaction had ended: then it goes without a trace, and committed is the timestamp of a commit.
+func (c *command) rollbackLock(key []byte, l *mvcc.Lock, protected bool) (committed uint64, err error) {
 	o, err := c.reader.Outcome(key, l.StartTS)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	c.dropValue(key, l)
 	c.deleteLock(key)
-	return c.markRolledBack(key, l.StartTS, protected, o, nil)
+	switch o.Fate {
+	case mvcc.FateCommitted:
+		return o.Record.CommitTS, nil
+	case mvcc.FateRolledBack:
+		return 0, nil
+	default:
+		return 0, c.markRolledBack(key, l.StartTS, protected, o, nil)
+	}
 }
 
 // markRolledBack leaves the trace of a rollback, which keeps a late prewrite from succeeding. holder is the lock of
 // another transaction on the key, if any.
 //
 // The record has the place of a commit with commit_ts = start_ts. If another transaction has committed there, its
-// record is marked instead; if one might yet, its lock takes note. Of a row of rollbacks only the last is kept, unless
-// protected: prewrite refuses to write below any record.
+// record is marked instead. Commit timestamps of the oracle are nobody's start_ts; one that is chosen here lies above
+// max_ts, which is raised now; but an async-commit lock may have chosen it already, and takes note. Of a row of rollbacks
+// only the last is kept, unless protected: prewrite refuses to write below any record.
 func (c *command) markRolledBack(key []byte, startTS uint64, protected bool, o mvcc.Outcome, holder *mvcc.Lock) error {
-	if holder != nil && startTS > holder.StartTS && !slices.Contains(holder.RollbackTS, startTS) {
+	c.m.conc.UpdateMaxTS(startTS)
+	if holder != nil && holder.AsyncCommit && holder.MinCommitTS <= startTS && !slices.Contains(holder.RollbackTS, startTS) {
 		noted := *holder
 		noted.RollbackTS = append(slices.Clone(holder.RollbackTS), startTS)
 		c.putLock(key, &noted)

@@ -208,8 +208,7 @@ func (r *lockRequest) writeLock(c *command, k *lockKey, held *mvcc.Lock) {
 			return
 		}
 		l.TTL, l.ForUpdateTS = max(l.TTL, held.TTL), max(l.ForUpdateTS, held.ForUpdateTS)
-		l.MinCommitTS, l.RollbackTS = max(l.MinCommitTS, held.MinCommitTS), held.RollbackTS
-		l.LockedWithConflict = held.LockedWithConflict
+		l.MinCommitTS, l.LockedWithConflict = max(l.MinCommitTS, held.MinCommitTS), held.LockedWithConflict
 	}
 	c.putLock(k.encoded, l)
 }

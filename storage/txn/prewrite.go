@@ -48,13 +48,18 @@ type prewriteKey struct {
 	action        kvrpcpb.PrewriteRequest_PessimisticAction
 	wantForUpdate uint64 // constraint on the pessimistic lock's for_update_ts; 0: none
 
-	held      bool       // prewritten by an earlier request
-	own       *mvcc.Lock // the transaction's pessimistic lock
-	rollbacks []uint64   // of other transactions, newer than this one
+	held       bool       // prewritten by an earlier request
+	own        *mvcc.Lock // the transaction's pessimistic lock
+	rolledBack uint64     // start_ts of the newest rollback above this transaction; a commit must not take its place
 }
 
 // pending tells whether the key is still to be written.
 func (k prewriteKey) pending() bool { return !k.held && k.Op != kvrpcpb.Op_CheckNotExists }
+
+// inserts tells whether the key must not exist.
+func (k prewriteKey) inserts() bool {
+	return k.Op == kvrpcpb.Op_Insert || k.Op == kvrpcpb.Op_CheckNotExists
+}
 
 // Prewrite serves KvPrewrite.
 func (m *Manager) Prewrite(ctx context.Context, req *kvrpcpb.PrewriteRequest) (*kvrpcpb.PrewriteResponse, error) {
@@ -63,6 +68,9 @@ func (m *Manager) Prewrite(ctx context.Context, req *kvrpcpb.PrewriteRequest) (*
 	}
 	p, err := newPrewrite(req)
 	if err == nil {
+		if p.reads() {
+			m.conc.UpdateMaxTS(req.StartVersion)
+		}
 		err = m.write(ctx, req.Context, p.userKeys(), p.run)
 	}
 	failed, err := keyError(err)
@@ -79,6 +87,10 @@ func (m *Manager) Prewrite(ctx context.Context, req *kvrpcpb.PrewriteRequest) (*
 	}
 	return resp, nil
 }
+
+// reads tells whether the request learns that a key does not exist, which is a read at the start timestamp: nothing may
+// commit below it any more.
+func (p *prewrite) reads() bool { return slices.ContainsFunc(p.keys, prewriteKey.inserts) }
 
 // tellWaiting tells the requests that wait for pessimistic locks what became of them.
 func (p *prewrite) tellWaiting(m *Manager) {
@@ -117,7 +129,7 @@ func newPrewrite(req *kvrpcpb.PrewriteRequest) (*prewrite, error) {
 		if len(req.PessimisticActions) > 0 {
 			k.action = req.PessimisticActions[i]
 		}
-		if err := supported(mu.Op); err != nil {
+		if err := p.supports(mu.Op); err != nil {
 			return p, err
 		}
 	}
@@ -131,10 +143,14 @@ func newPrewrite(req *kvrpcpb.PrewriteRequest) (*prewrite, error) {
 	return p, nil
 }
 
-func supported(op kvrpcpb.Op) error {
+func (p *prewrite) supports(op kvrpcpb.Op) error {
 	switch op {
-	case kvrpcpb.Op_Put, kvrpcpb.Op_Del, kvrpcpb.Op_Lock, kvrpcpb.Op_Insert, kvrpcpb.Op_CheckNotExists:
+	case kvrpcpb.Op_Put, kvrpcpb.Op_Del, kvrpcpb.Op_Lock, kvrpcpb.Op_Insert:
 		return nil
+	case kvrpcpb.Op_CheckNotExists:
+		if !p.pessimistic() {
+			return nil
+		}
 	}
 	return &mvcc.AbortError{Reason: fmt.Sprintf("prewrite: mutation %s is not supported", op)}
 }
@@ -246,11 +262,9 @@ func (p *prewrite) publish(c *command, onePC bool) bool {
 	for i := range p.keys {
 		k := &p.keys[i]
 		if k.own != nil {
-			floor = max(floor, max(k.own.MinCommitTS, 1)-1)
+			floor = max(floor, k.own.ForUpdateTS, max(k.own.MinCommitTS, 1)-1)
 		}
-		if len(k.rollbacks) > 0 {
-			floor = max(floor, slices.Max(k.rollbacks))
-		}
+		floor = max(floor, k.rolledBack)
 		if k.Op != kvrpcpb.Op_Lock && k.Op != kvrpcpb.Op_CheckNotExists { // readers pass those
 			keys = append(keys, k.Key)
 		}
@@ -269,12 +283,12 @@ func (p *prewrite) lock(c *command, k *prewriteKey, async bool) {
 	l := mvcc.Lock{
 		Type: lockType(k.Op), Primary: p.req.PrimaryLock, StartTS: p.req.StartVersion, TTL: p.req.LockTtl,
 		ForUpdateTS: p.req.ForUpdateTs, TxnSize: p.req.TxnSize, MinCommitTS: p.req.MinCommitTs,
-		RollbackTS: k.rollbacks, TxnSource: p.req.Context.GetTxnSource(),
+		TxnSource: p.req.Context.GetTxnSource(),
 	}
 	if k.own != nil { // neither goes down
 		l.TTL = max(l.TTL, k.own.TTL)
+		l.ForUpdateTS = max(l.ForUpdateTS, k.own.ForUpdateTS)
 		l.MinCommitTS = max(l.MinCommitTS, k.own.MinCommitTS)
-		l.RollbackTS = append(slices.Clone(k.own.RollbackTS), l.RollbackTS...)
 	}
 	if async {
 		l.AsyncCommit = true
@@ -298,7 +312,6 @@ func (p *prewrite) commitAtOnce(c *command, k *prewriteKey) {
 		w.ShortValue = p.value(c, k)
 	}
 	if k.own != nil {
-		w.Overlapped = slices.Contains(k.own.RollbackTS, ts)
 		c.deleteLock(k.encoded)
 	}
 	c.putWrite(k.encoded, ts, &w)

@@ -26,9 +26,18 @@ func (p *prewrite) check(c *command, k *prewriteKey) error {
 	case mustHold:
 		return p.unlessCommitted(c, k, p.lockNotFound(k))
 	default:
-		p.locked = append(p.locked, &kvrpcpb.KeyError{Locked: lock.Info(k.Key)})
+		return p.blocked(c, k, lock)
+	}
+}
+
+// blocked notes a lock in the way: of a transaction that came after the own one had committed, or while it still may.
+func (p *prewrite) blocked(c *command, k *prewriteKey, lock *mvcc.Lock) error {
+	err := p.unlessCommitted(c, k, &mvcc.LockedError{Info: lock.Info(k.Key)})
+	if pb, failed := mvcc.KeyError(err); failed {
+		p.locked = append(p.locked, pb)
 		return nil
 	}
+	return err
 }
 
 // checkOwnLock: the key is prewritten already, or held by the transaction's pessimistic lock, which keeps newer versions
@@ -41,15 +50,18 @@ func (p *prewrite) checkOwnLock(c *command, k *prewriteKey, lock *mvcc.Lock) err
 		p.heldPlain = p.heldPlain || !lock.AsyncCommit
 		return nil
 	}
+	if !p.pessimistic() {
+		return &mvcc.AbortError{Reason: fmt.Sprintf("prewrite: transaction %d holds a pessimistic lock on key %x", lock.StartTS, k.Key)}
+	}
 	if k.wantForUpdate != 0 && lock.ForUpdateTS != k.wantForUpdate {
-		return p.lockNotFound(k)
+		return p.unlessCommitted(c, k, p.lockNotFound(k))
 	}
 	k.own = lock
 	if k.action != kvrpcpb.PrewriteRequest_DO_PESSIMISTIC_CHECK {
 		return p.checkVersions(c, k)
 	}
-	if k.Assertion != kvrpcpb.Assertion_None && p.req.AssertionLevel == kvrpcpb.AssertionLevel_Strict {
-		return p.checkExistence(c, k, false)
+	if p.req.AssertionLevel == kvrpcpb.AssertionLevel_Strict {
+		return p.assert(c, k)
 	}
 	return nil
 }
@@ -64,28 +76,44 @@ func (p *prewrite) amend(c *command, k *prewriteKey) error {
 	if ok && v.CommitTS >= p.req.StartVersion {
 		return p.unlessCommitted(c, k, p.lockNotFound(k))
 	}
-	return nil
+	return p.assert(c, k)
 }
 
-// checkVersions looks for versions that the transaction should have seen, and for its own rollback.
+// checkVersions looks for versions that the transaction should have seen, and for its own rollback; then at the key's
+// existence.
 func (p *prewrite) checkVersions(c *command, k *prewriteKey) error {
 	if p.req.SkipConstraintCheck && !p.pessimistic() {
 		return nil
 	}
+	none, err := p.conflicts(c, k)
+	switch {
+	case err != nil || p.committedTS > 0:
+		return err
+	case none:
+		return p.judgeExistence(k, nil)
+	default:
+		return p.checkExistence(c, k)
+	}
+}
+
+// conflicts looks at the versions from the transaction's start on: others', and its own if the request is a repetition.
+// none says that the key has no version at all.
+func (p *prewrite) conflicts(c *command, k *prewriteKey) (none bool, err error) {
 	v, ok, err := c.reader.Newest(k.encoded, mvcc.TSMax)
-	known := ok
+	none = err == nil && !ok
 	for ; ok && v.CommitTS >= p.req.StartVersion; v, ok, err = c.reader.Older(k.encoded) {
+		if v.StartTS == p.req.StartVersion && v.Type != mvcc.WriteRollback {
+			p.committedTS = v.CommitTS
+			return false, nil
+		}
 		if conflict := p.conflict(k, &v); conflict != nil {
-			return p.unlessCommitted(c, k, conflict)
+			return false, p.unlessCommitted(c, k, conflict)
 		}
 		if v.Type == mvcc.WriteRollback && v.CommitTS > p.req.StartVersion {
-			k.rollbacks = append(k.rollbacks, v.CommitTS)
+			k.rolledBack = max(k.rolledBack, v.CommitTS)
 		}
 	}
-	if err != nil {
-		return err
-	}
-	return p.checkExistence(c, k, !known)
+	return none, err
 }
 
 // conflict judges a version at or above the transaction's start.
@@ -134,34 +162,67 @@ func (p *prewrite) unlessCommitted(c *command, k *prewriteKey, err error) error 
 	return err
 }
 
-// checkExistence checks an insert and the client's assertion. absent says that the key is known to have no version.
-func (p *prewrite) checkExistence(c *command, k *prewriteKey, absent bool) error {
-	insert := k.Op == kvrpcpb.Op_Insert || k.Op == kvrpcpb.Op_CheckNotExists
-	asserts := k.Assertion != kvrpcpb.Assertion_None && p.req.AssertionLevel != kvrpcpb.AssertionLevel_Off
-	if !insert && !asserts {
+// asserts tells whether the client's word on the key's existence is to be checked.
+func (p *prewrite) asserts(k *prewriteKey) bool {
+	return k.Assertion != kvrpcpb.Assertion_None && p.req.AssertionLevel != kvrpcpb.AssertionLevel_Off
+}
+
+// checkExistence checks an insert and the client's assertion.
+func (p *prewrite) checkExistence(c *command, k *prewriteKey) error {
+	if !k.inserts() && !p.asserts(k) {
 		return nil
 	}
-	var v mvcc.Version
-	exists := false
-	if !absent {
-		var err error
-		if v, exists, err = c.reader.NewestData(k.encoded, mvcc.TSMax); err != nil {
-			return err
-		}
-		exists = exists && v.Exists()
+	v, ok, err := c.reader.NewestData(k.encoded, mvcc.TSMax)
+	if err != nil {
+		return err
 	}
-	if insert && exists && k.own == nil {
+	if !ok {
+		return p.judgeExistence(k, nil)
+	}
+	return p.judgeExistence(k, &v)
+}
+
+// judgeExistence is checkExistence with the newest put or delete known, nil if there is none. A failed assertion is noted.
+func (p *prewrite) judgeExistence(k *prewriteKey, v *mvcc.Version) error {
+	exists := v != nil && v.Exists()
+	if k.inserts() && exists {
 		return &mvcc.ExistsError{Key: k.Key}
 	}
-	if asserts && p.assertion == nil && exists != (k.Assertion == kvrpcpb.Assertion_Exist) {
-		p.assertion = p.assertionError(k, &v)
+	if p.assertion == nil && p.asserts(k) && exists != (k.Assertion == kvrpcpb.Assertion_Exist) {
+		p.assertion = p.assertionError(k, v)
 	}
 	return nil
 }
 
+// assert checks the client's assertion on a key whose versions are not looked at otherwise. A failed one may come of the
+// transaction's own rollback or of a lost lock, and that is what to say then.
+func (p *prewrite) assert(c *command, k *prewriteKey) error {
+	if !p.asserts(k) || p.assertion != nil {
+		return nil
+	}
+	v, ok, err := c.reader.NewestData(k.encoded, mvcc.TSMax)
+	if err != nil {
+		return err
+	}
+	if exists := ok && v.Exists(); exists == (k.Assertion == kvrpcpb.Assertion_Exist) {
+		return nil
+	}
+	failed := p.assertionError(k, nil)
+	if ok {
+		failed = p.assertionError(k, &v)
+	}
+	if _, err := p.conflicts(c, k); err != nil || p.committedTS > 0 {
+		return err
+	}
+	p.assertion = failed
+	return nil
+}
+
+// assertionError names the version that there is, nil for none.
 func (p *prewrite) assertionError(k *prewriteKey, v *mvcc.Version) error {
-	return &mvcc.AssertionError{Pb: &kvrpcpb.AssertionFailed{
-		StartTs: p.req.StartVersion, Key: k.Key, Assertion: k.Assertion,
-		ExistingStartTs: v.StartTS, ExistingCommitTs: v.CommitTS,
-	}}
+	pb := &kvrpcpb.AssertionFailed{StartTs: p.req.StartVersion, Key: k.Key, Assertion: k.Assertion}
+	if v != nil {
+		pb.ExistingStartTs, pb.ExistingCommitTs = v.StartTS, v.CommitTS
+	}
+	return &mvcc.AssertionError{Pb: pb}
 }

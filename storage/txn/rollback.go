@@ -66,7 +66,7 @@ func (c *command) rollback(k txnKey, startTS uint64, protected bool) (commitTS u
 		return 0, err
 	}
 	if lock != nil && lock.StartTS == startTS {
-		return 0, c.rollbackLock(k.encoded, lock, protected || bytes.Equal(lock.Primary, k.user))
+		return c.rollbackLock(k.encoded, lock, protected || bytes.Equal(lock.Primary, k.user))
 	}
 	return c.rollbackMissing(k, startTS, protected, lock)
 }

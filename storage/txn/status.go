@@ -80,6 +80,11 @@ func (s *statusCheck) run(c *command) error {
 	if s.req.VerifyIsPrimary && !bytes.Equal(lock.Primary, s.key.user) {
 		return s.notPrimary(c, lock)
 	}
+	if lock.Type == mvcc.LockPessimistic && lock.LockedWithConflict {
+		if ended, err := s.stale(c, lock); ended || err != nil {
+			return err
+		}
+	}
 	switch {
 	case lock.AsyncCommit && !s.req.ForceSyncCommit:
 		s.alive(lock) // its secondaries decide
@@ -93,8 +98,22 @@ func (s *statusCheck) run(c *command) error {
 		return nil
 	default:
 		s.resp.Action = kvrpcpb.Action_TTLExpireRollback
-		return c.rollbackLock(s.key.encoded, lock, true)
+		_, err := c.rollbackLock(s.key.encoded, lock, true)
+		return err
 	}
+}
+
+// stale finds a lock that a late request took in spite of conflicts when its transaction had already ended, and removes it.
+func (s *statusCheck) stale(c *command, lock *mvcc.Lock) (ended bool, err error) {
+	o, err := c.reader.Outcome(s.key.encoded, lock.StartTS)
+	if err != nil || o.Fate == mvcc.FateUnknown {
+		return false, err
+	}
+	if o.Fate == mvcc.FateCommitted {
+		s.resp.CommitVersion = o.Record.CommitTS
+	}
+	c.deleteLock(s.key.encoded)
+	return true, nil
 }
 
 func (s *statusCheck) alive(lock *mvcc.Lock) {
@@ -185,7 +204,8 @@ func (c *command) checkSecondary(k txnKey, startTS uint64, resp *kvrpcpb.CheckSe
 	}
 	resp.Locks = nil
 	if own {
-		return true, c.rollbackLock(k.encoded, lock, true)
+		resp.CommitTs, err = c.rollbackLock(k.encoded, lock, true)
+		return true, err
 	}
 	resp.CommitTs, err = c.rollbackMissing(k, startTS, true, lock)
 	return true, err
