@@ -151,7 +151,7 @@ func (d Decimal) Div(o Decimal, incr int) (Decimal, error) {
 	v, oneg := magnitude(o.Coef)
 	scale := min(int(d.Scale)+incr, maxScale)
 	// Rounding looks at one digit only, so no more than one of those beyond the scale is needed.
-	work := min(max(divisionDigits(int(d.Scale), int(o.Scale), incr), scale), scale+1)
+	work := min(max(QuotientDigits(int(d.Scale), int(o.Scale), incr), scale), scale+1)
 	q, ok := divScaled(u, work-int(d.Scale)+int(o.Scale), v)
 	if !ok {
 		return MaxDecimal(maxPrecision, 0, neg != oneg), ErrDecimalOverflow
@@ -159,8 +159,9 @@ func (d Decimal) Div(o Decimal, incr int) (Decimal, error) {
 	return bounded(q.divPow10(work-scale, true), neg != oneg, scale)
 }
 
-// divisionDigits is the number of fraction digits to which MySQL's division goes before rounding.
-func divisionDigits(scale, oscale, incr int) int {
+// QuotientDigits is the number of fraction digits to which MySQL divides numbers of scale by numbers of oscale digits,
+// before it rounds what is shown to scale + incr.
+func QuotientDigits(scale, oscale, incr int) int {
 	w1, w2 := words(scale)*wordDigits, words(oscale)*wordDigits
 	more := max(incr-(w1-scale)-(w2-oscale), 0)
 	return words(w1+w2+more) * wordDigits

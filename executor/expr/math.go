@@ -30,8 +30,8 @@ func mathFunctions() functions {
 		tipb.ScalarFuncSig_Acos:      {spec: "r:r", row: domainRow(math.Acos, withinOne)},
 		tipb.ScalarFuncSig_Atan1Arg:  {spec: "r:r", row: finiteRow("atan", math.Atan)},
 		tipb.ScalarFuncSig_Atan2Args: {spec: "rr:r", row: func(f *frame, i int) error { return f.real(i, math.Atan2(f.a[0].real(i), f.a[1].real(i))) }},
-		tipb.ScalarFuncSig_Degrees:   {spec: "r:r", row: finiteRow("degrees", func(x float64) float64 { return x * 180 / math.Pi })},
-		tipb.ScalarFuncSig_Radians:   {spec: "r:r", row: finiteRow("radians", func(x float64) float64 { return x * math.Pi / 180 })},
+		tipb.ScalarFuncSig_Degrees:   {spec: "r:r", row: finiteRow("degrees", func(x float64) float64 { return x * (180 / math.Pi) })},
+		tipb.ScalarFuncSig_Radians:   {spec: "r:r", row: finiteRow("radians", func(x float64) float64 { return x * (math.Pi / 180) })},
 		tipb.ScalarFuncSig_PI:        {spec: ":r", row: func(f *frame, i int) error { return f.real(i, math.Pi) }},
 		tipb.ScalarFuncSig_CRC32:     {spec: "s:i", row: func(f *frame, i int) error { return f.setInt(i, int(crc32.ChecksumIEEE(f.a[0].str(i)))) }},
 		tipb.ScalarFuncSig_Conv:      {spec: "sii:s", row: convRow},
@@ -254,7 +254,7 @@ func convRow(f *frame, i int) error {
 }
 
 // convRead reads the digits of a base at the front of s. A minus sign gives the two's complement; beyond 64 bits it is the
-// bound, of a signed word if signed.
+// bound, of a signed word if signed, else of an unsigned one, for which a negative number is 0.
 func convRead(s []byte, base int, signed bool) uint64 {
 	neg := false
 	if len(s) > 0 && (s[0] == '-' || s[0] == '+') {
@@ -274,6 +274,9 @@ func convRead(s []byte, base int, signed bool) uint64 {
 	n, err := strconv.ParseUint(string(s[:k]), base, 64)
 	if err != nil {
 		n = math.MaxUint64
+		if neg && !signed {
+			n = 0
+		}
 	}
 	if signed {
 		n = min(n, math.MaxInt64+uint64(b2i(neg)))

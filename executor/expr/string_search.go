@@ -86,7 +86,7 @@ func bindFindInSet(f *frame) (kernel, error) {
 		}
 		for n := 1; ; n++ {
 			item, rest, more := bytes.Cut(list, []byte{','})
-			if coll.Compare(s, item) == 0 {
+			if coll.Compare(s, item) == 0 && trailingSpaces(s) == trailingSpaces(item) {
 				return f.setInt(i, n)
 			}
 			if !more {
@@ -96,6 +96,9 @@ func bindFindInSet(f *frame) (kernel, error) {
 		}
 	}), nil
 }
+
+// trailingSpaces counts spaces that most collations ignore, but not FIND_IN_SET.
+func trailingSpaces(s []byte) int { return len(s) - len(value.TrimSpaces(s)) }
 
 // bindField is the position of the first argument among the others; NULL is at none.
 func bindField(f *frame) (kernel, error) {

@@ -47,6 +47,9 @@ type Expr struct {
 	volatile bool
 	// hex: a literal like 0x41, a string that is a number where one is wanted.
 	hex bool
+	// exact: of a quotient of constants, or a sum of quotients, the same with the digits that MySQL computes on with (see
+	// exactQuotients).
+	exact *Expr
 	// coercion is MySQL's coercibility of a string's collation: 0 explicit, 2 column, 4 literal, 5 number, 6 NULL.
 	coercion uint8
 }
@@ -105,7 +108,7 @@ func (e *Expr) rewrite(f func(*Expr) *Expr) *Expr {
 		return e
 	}
 	c := *e
-	c.args = args
+	c.args, c.exact = args, nil
 	return &c
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/scree-db/scree/codec/column"
 	"github.com/scree-db/scree/codec/datum"
+	"github.com/scree-db/scree/codec/value"
 )
 
 // numberClass is the class in which arithmetic takes e.
@@ -178,7 +179,59 @@ func (b *builder) divide(l, r *Expr) (*Expr, error) {
 	_, sb := decimalShape(r.Type)
 	inc := b.divIncrement()
 	ft := decimalType(pa+sb+inc, sa+inc)
-	return b.call(tipb.ScalarFuncSig_DivideDecimal, "div", ft, l, r)
+	quotient, err := b.call(tipb.ScalarFuncSig_DivideDecimal, "div", ft, l, r)
+	if err != nil || !quotient.isConst() || quotient.isNull() {
+		return quotient, err
+	}
+	folded := *quotient
+	folded.exact, err = b.call(tipb.ScalarFuncSig_DivideDecimal, "div", exactQuotientType(ft, l, r, inc), l, r)
+	return &folded, err
+}
+
+// exactQuotientType is the type of a quotient l / r, shown as ft, while one computes on with it.
+func exactQuotientType(ft *tipb.FieldType, l, r *Expr, inc int) *tipb.FieldType {
+	_, sa := decimalShape(l.Type)
+	_, sb := decimalShape(r.Type)
+	p, s := decimalShape(ft)
+	digits := min(value.QuotientDigits(sa, sb, inc), column.MaxScale)
+	return withFlag(decimalType(p-s+digits, digits), ft.Flag, 0)
+}
+
+// quotientTakers are functions that compute with all digits of a quotient that MySQL has: 2/3*3 is 2.0000, though 2/3 is
+// 0.6667. Their own types follow what is shown.
+var quotientTakers = map[tipb.ScalarFuncSig]bool{
+	tipb.ScalarFuncSig_PlusDecimal: true, tipb.ScalarFuncSig_MinusDecimal: true, tipb.ScalarFuncSig_MultiplyDecimal: true,
+	tipb.ScalarFuncSig_DivideDecimal: true, tipb.ScalarFuncSig_ModDecimal: true, tipb.ScalarFuncSig_IntDivideDecimal: true,
+	tipb.ScalarFuncSig_LTDecimal: true, tipb.ScalarFuncSig_LEDecimal: true, tipb.ScalarFuncSig_GTDecimal: true, tipb.ScalarFuncSig_GEDecimal: true,
+	tipb.ScalarFuncSig_EQDecimal: true, tipb.ScalarFuncSig_NEDecimal: true, tipb.ScalarFuncSig_NullEQDecimal: true,
+	tipb.ScalarFuncSig_RoundDec: true, tipb.ScalarFuncSig_RoundWithFracDec: true, tipb.ScalarFuncSig_TruncateDecimal: true,
+	tipb.ScalarFuncSig_CeilDecToInt: true, tipb.ScalarFuncSig_CeilDecToDec: true, tipb.ScalarFuncSig_FloorDecToInt: true, tipb.ScalarFuncSig_FloorDecToDec: true,
+	tipb.ScalarFuncSig_CastDecimalAsInt: true, tipb.ScalarFuncSig_CastDecimalAsReal: true, tipb.ScalarFuncSig_CastDecimalAsDecimal: true,
+	tipb.ScalarFuncSig_DecimalIsTrueWithNull: true, tipb.ScalarFuncSig_DecimalIsTrue: true, tipb.ScalarFuncSig_DecimalIsFalse: true, tipb.ScalarFuncSig_UnaryNotDecimal: true,
+}
+
+// exactQuotients gives the arguments of a function of quotientTakers with all their digits.
+func (b *builder) exactQuotients(sig tipb.ScalarFuncSig, args []*Expr) []*Expr {
+	if !quotientTakers[sig] {
+		return args
+	}
+	out := make([]*Expr, len(args))
+	for i, a := range args {
+		out[i] = b.exactQuotient(a)
+	}
+	return out
+}
+
+func (b *builder) exactQuotient(e *Expr) *Expr {
+	switch {
+	case e.exact != nil:
+		return e.exact
+	case e.kind != kindFunc || e.sig != tipb.ScalarFuncSig_DivideDecimal:
+		return e
+	}
+	c := *e
+	c.Type = exactQuotientType(e.Type, e.args[0], e.args[1], b.divIncrement())
+	return &c
 }
 
 func (b *builder) intDivide(l, r *Expr) (*Expr, error) {

@@ -84,8 +84,8 @@ func (b *builder) unify(args []*Expr, places []int) (*tipb.FieldType, error) {
 	}
 	if evalOf(ft) == evalString {
 		like, err := b.mergeCollation("case", strs...)
-		if err != nil {
-			return nil, err
+		if err != nil { // matters to who compares the result; binary order has no part in the conflict
+			like = &tipb.FieldType{Collate: -collateUTF8, Charset: "utf8mb4"}
 		}
 		c := *ft
 		c.Collate, c.Charset = like.Collate, like.Charset
@@ -112,7 +112,11 @@ func (c *clause) collate(n *ast.SetCollationExpr) (*Expr, error) {
 	if e, err = c.b.as(e, evalString); err != nil {
 		return nil, err
 	}
-	ft := stringType(displayLen(e.Type), &tipb.FieldType{Collate: id, Charset: strings.SplitN(n.Collate, "_", 2)[0]})
+	charset := strings.SplitN(strings.ToLower(n.Collate), "_", 2)[0]
+	if isBinaryString(e.Type) && charset != "binary" && !e.isNull() {
+		return nil, errCode(mysql.ErrCollationCharsetMismatch, n.Collate, "binary")
+	}
+	ft := stringType(displayLen(e.Type), &tipb.FieldType{Collate: id, Charset: charset})
 	out := *e
 	if !e.isConst() {
 		// The executor takes a column's collation from the column: a cast of its own carries another one.

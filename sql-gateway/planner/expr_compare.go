@@ -327,7 +327,7 @@ func (b *builder) mergeCollation(op string, list ...*Expr) (*tipb.FieldType, err
 
 // errMixedCollations is the error of two collations, of equal coercibility, among the operands of op.
 func errMixedCollations(op, coercibility string, a, b *Expr, operands int) error {
-	if operands > 2 {
+	if operands > 2 { // MySQL has an error of its own for three, which names them all; TiDB has not
 		return errCode(mysql.ErrCantAggregateNcollations, op)
 	}
 	return errCode(mysql.ErrCantAggregate2collations, collationName(a.Type.Collate), coercibility, collationName(b.Type.Collate), coercibility, op)

@@ -17,7 +17,7 @@ func (b *builder) call(sig tipb.ScalarFuncSig, name string, ft *tipb.FieldType, 
 	if !expr.Supported(sig) {
 		return nil, errNotSupported("%s (%s)", name, sig)
 	}
-	e := &Expr{kind: kindFunc, Type: ft, sig: sig, name: name, args: args, coercion: 4}
+	e := &Expr{kind: kindFunc, Type: ft, sig: sig, name: name, args: b.exactQuotients(sig, args), coercion: 4}
 	if evalOf(ft) != evalString {
 		e.coercion = 5
 	}

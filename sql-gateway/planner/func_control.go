@@ -44,8 +44,7 @@ func controlFunctions() map[string]fnDef {
 			return b.caseOf([]*Expr{eq, nullConst(), a[0]})
 		}},
 		"coalesce": {"xx*", func(b *builder, name string, a []*Expr) (*Expr, error) { return b.family(name, coalesceSigs, a) }},
-		"greatest": {"xxx*", func(b *builder, name string, a []*Expr) (*Expr, error) { return b.family(name, greatestSigs, a) }},
-		"least":    {"xxx*", func(b *builder, name string, a []*Expr) (*Expr, error) { return b.family(name, leastSigs, a) }},
+		"greatest": {"xxx*", extreme(greatestSigs)}, "least": {"xxx*", extreme(leastSigs)},
 		"any_value": {"x", func(b *builder, name string, a []*Expr) (*Expr, error) {
 			return a[0], nil
 		}},
@@ -79,6 +78,16 @@ func (b *builder) ifNull(e, other *Expr) (*Expr, error) {
 		ft = withFlag(ft, column.FlagNotNull, 0)
 	}
 	return b.call(ifNullSigs[evalOf(ft)], "ifnull", ft, a...)
+}
+
+// extreme is GREATEST or LEAST, which compare.
+func extreme(sigs sigFamily) makeFn {
+	return func(b *builder, name string, a []*Expr) (*Expr, error) {
+		if _, err := b.mergeCollation(name, a...); err != nil {
+			return nil, err
+		}
+		return b.family(name, sigs, a)
+	}
 }
 
 // family makes a call whose arguments and result are all of one type.

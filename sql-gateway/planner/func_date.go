@@ -58,7 +58,11 @@ func (b *builder) dateArith(date, amount *Expr, unit ast.TimeUnitType, add bool)
 	if !add {
 		name = "SubDate"
 	}
-	name += from + map[evalType]string{evalInt: "Int", evalReal: "Real", evalDecimal: "Decimal", evalString: "String"}[evalOf(amount.Type)]
+	span := map[evalType]string{evalInt: "Int", evalReal: "Real", evalDecimal: "Decimal", evalString: "String"}[evalOf(amount.Type)]
+	if isEnumSet(amount.Type) {
+		span = "Int"
+	}
+	name += from + span
 	if from == "Duration" && evalOf(ft) == evalTime {
 		name += "Datetime"
 	}
@@ -87,11 +91,11 @@ func dateArithType(date *Expr, unit ast.TimeUnitType, unitFsp int, b *builder) (
 	fsp := max(fspOf(date.Type), unitFsp)
 	switch evalOf(date.Type) {
 	case evalInt:
-		return "Int", timeType(column.TypeDatetime, fsp)
+		return "Int", stringType(datetimeLen+1+maxFsp, b.connType)
 	case evalReal:
-		return "Real", timeType(column.TypeDatetime, maxFsp)
+		return "Real", stringType(datetimeLen+1+maxFsp, b.connType)
 	case evalDecimal:
-		return "Decimal", timeType(column.TypeDatetime, fsp)
+		return "Decimal", stringType(datetimeLen+1+maxFsp, b.connType)
 	case evalTime:
 		if date.Type.Tp == column.TypeDate && unitIsDays(unit) {
 			return "Datetime", timeType(column.TypeDate, 0)

@@ -14,7 +14,7 @@ func mathFunctions() map[string]fnDef {
 		"atan": byCount("r?r", 1, typed(realType), tipb.ScalarFuncSig_Atan1Arg, tipb.ScalarFuncSig_Atan2Args),
 		"pow":  fixed("rr", tipb.ScalarFuncSig_Pow, realType), "atan2": fixed("rr", tipb.ScalarFuncSig_Atan2Args, realType),
 		"pi": fixed("", tipb.ScalarFuncSig_PI, func() *tipb.FieldType { return shownReal(6) }), "sign": fixed("r", tipb.ScalarFuncSig_Sign, intType),
-		"crc32": fixed("s", tipb.ScalarFuncSig_CRC32, uintType), "conv": textual("sii", tipb.ScalarFuncSig_Conv, lenFixed(64)),
+		"crc32": fixed("s", tipb.ScalarFuncSig_CRC32, uintType), "conv": {"xii", conv},
 		"rand": {"?i", func(b *builder, name string, a []*Expr) (*Expr, error) {
 			if len(a) == 0 {
 				return b.volatileCall(tipb.ScalarFuncSig_Rand, name, realType())
@@ -32,6 +32,25 @@ func mathFunctions() map[string]fnDef {
 		m[name] = fixed("r", sig, realType)
 	}
 	return m
+}
+
+// conv is CONV(digits, from, to); of a BIT or a hexadecimal literal the digits are those of its number.
+func conv(b *builder, name string, a []*Expr) (*Expr, error) {
+	digits := a[0]
+	switch {
+	case digits.hex:
+		digits = hexNumber(digits)
+	case digits.Type.Tp == column.TypeBit:
+		var err error
+		if digits, err = b.call(tipb.ScalarFuncSig_CastIntAsInt, "cast", uintType(), digits); err != nil {
+			return nil, err
+		}
+	}
+	digits, err := b.as(digits, evalString)
+	if err != nil {
+		return nil, err
+	}
+	return b.call(tipb.ScalarFuncSig_Conv, name, stringType(64, b.connType), digits, a[1], a[2])
 }
 
 // number converts e to the class in which arithmetic takes it.

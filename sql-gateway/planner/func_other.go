@@ -10,7 +10,7 @@ import (
 func otherFunctions() map[string]fnDef {
 	return map[string]fnDef{
 		"inet_aton": fixed("s", tipb.ScalarFuncSig_InetAton, uintType), "inet_ntoa": textual("i", tipb.ScalarFuncSig_InetNtoa, lenFixed(15)),
-		"inet6_aton": fixed("s", tipb.ScalarFuncSig_Inet6Aton, binaryOf(16)), "inet6_ntoa": textual("s", tipb.ScalarFuncSig_Inet6Ntoa, lenFixed(39)),
+		"inet6_aton": fixed("s", tipb.ScalarFuncSig_Inet6Aton, binaryOf(16)), "inet6_ntoa": {"s", inet6Text},
 		"is_ipv4": fixed("s", tipb.ScalarFuncSig_IsIPv4, intType), "is_ipv6": fixed("s", tipb.ScalarFuncSig_IsIPv6, intType),
 		"is_ipv4_compat": fixed("s", tipb.ScalarFuncSig_IsIPv4Compat, intType), "is_ipv4_mapped": fixed("s", tipb.ScalarFuncSig_IsIPv4Mapped, intType),
 		"is_uuid": fixed("s", tipb.ScalarFuncSig_IsUUID, intType), "uuid_version": fixed("s", tipb.ScalarFuncSig_UUIDVersion, intType),
@@ -34,7 +34,7 @@ func otherFunctions() map[string]fnDef {
 		"collation": {"x", func(b *builder, _ string, a []*Expr) (*Expr, error) {
 			return b.textConst(collationName(a[0].Type.Collate)), nil
 		}},
-		"coercibility": {"x", func(b *builder, _ string, a []*Expr) (*Expr, error) { return intConst(int64(a[0].coercion)), nil }},
+		"coercibility": {"x", func(b *builder, _ string, a []*Expr) (*Expr, error) { return intConst(coercibility(a[0])), nil }},
 		"convert": {"xs", func(b *builder, _ string, a []*Expr) (*Expr, error) {
 			if !a[1].isConst() || a[1].val.Kind() != datum.Bytes {
 				return nil, errCode(mysql.ErrWrongArguments, "convert")
@@ -43,6 +43,22 @@ func otherFunctions() map[string]fnDef {
 		}},
 		"name_const": {"xx", func(b *builder, _ string, a []*Expr) (*Expr, error) { return a[1], nil }},
 	}
+}
+
+// coercibility is COERCIBILITY(e): a value that is no string would become one by conversion.
+func coercibility(e *Expr) int64 {
+	if evalOf(e.Type) != evalString && !e.isNull() {
+		return 5
+	}
+	return int64(e.coercion)
+}
+
+// inet6Text is INET6_NTOA: an address is bytes, and text is none.
+func inet6Text(b *builder, name string, a []*Expr) (*Expr, error) {
+	if !isBinaryString(a[0].Type) && !a[0].hex {
+		return nullConst(), nil
+	}
+	return b.call(tipb.ScalarFuncSig_Inet6Ntoa, name, stringType(39, b.connType), a[0])
 }
 
 // convertUsing is CONVERT(e USING charset). All character sets are held as UTF-8 but binary.

@@ -25,25 +25,14 @@ func stringFunctions() map[string]fnDef {
 		"substring_index": textual("ssi", tipb.ScalarFuncSig_SubstringIndex, lenOfFirst),
 		"substring":       {"si?i", substring},
 		"locate":          {"ss?i", locate},
-		"instr": {"ss", func(b *builder, name string, a []*Expr) (*Expr, error) {
-			if _, err := b.mergeCollation(name, a...); err != nil {
-				return nil, err
-			}
-			return b.call(pickBinary(a[0], tipb.ScalarFuncSig_InstrUTF8, tipb.ScalarFuncSig_Instr), name, intType(), a...)
-		}},
-		"position": {"ss", locate},
+		"instr":           {"ss", instr},
+		"position":        {"ss", locate},
 		"insert_func": {"siis", func(b *builder, name string, a []*Expr) (*Expr, error) {
-			sig := pickBinary(a[0], tipb.ScalarFuncSig_InsertUTF8, tipb.ScalarFuncSig_Insert)
-			return b.call(sig, "insert", b.textType(lenOfAll([]*Expr{a[0], a[3]}), a...), a...)
+			def := twoFaced("", tipb.ScalarFuncSig_InsertUTF8, tipb.ScalarFuncSig_Insert, lenOfAll)
+			return def.make(b, "insert", a)
 		}},
-		"strcmp": {"ss", func(b *builder, name string, a []*Expr) (*Expr, error) {
-			l, r, err := b.sameCollation(a[0], a[1], name)
-			if err != nil {
-				return nil, err
-			}
-			return b.call(tipb.ScalarFuncSig_Strcmp, name, intType(), l, r)
-		}},
-		"find_in_set": fixed("ss", tipb.ScalarFuncSig_FindInSet, intType), "elt": textual("iss*", tipb.ScalarFuncSig_Elt, lenUnknown),
+		"strcmp": {"ss", searched(tipb.ScalarFuncSig_Strcmp)}, "find_in_set": {"ss", searched(tipb.ScalarFuncSig_FindInSet)},
+		"elt":      textual("iss*", tipb.ScalarFuncSig_Elt, lenUnknown),
 		"make_set": textual("iss*", tipb.ScalarFuncSig_MakeSet, lenUnknown), "field": {"xxx*", field},
 		"hex": {"x", func(b *builder, name string, a []*Expr) (*Expr, error) {
 			return b.byNumber(name, a[0], tipb.ScalarFuncSig_HexIntArg, tipb.ScalarFuncSig_HexStrArg, max(2*displayLen(a[0].Type), 16))
@@ -72,14 +61,48 @@ func substring(b *builder, name string, a []*Expr) (*Expr, error) {
 	return b.call(pickBinary(a[0], tipb.ScalarFuncSig_Substring3ArgsUTF8, tipb.ScalarFuncSig_Substring3Args), "substring", ft, a...)
 }
 
-func locate(b *builder, name string, a []*Expr) (*Expr, error) {
-	if _, err := b.mergeCollation(name, a[:2]...); err != nil {
+// searchType is the integer type of a function that compares strings; it names the collation in which they are compared.
+func (b *builder) searchType(name string, args ...*Expr) (*tipb.FieldType, error) {
+	like, err := b.mergeCollation(name, args...)
+	if err != nil {
 		return nil, err
 	}
-	if len(a) == 2 {
-		return b.call(pickBinary(a[1], tipb.ScalarFuncSig_Locate2ArgsUTF8, tipb.ScalarFuncSig_Locate2Args), "locate", intType(), a...)
+	ft := intType()
+	ft.Collate, ft.Charset = like.Collate, like.Charset
+	return ft, nil
+}
+
+func searched(sig tipb.ScalarFuncSig) makeFn {
+	return func(b *builder, name string, a []*Expr) (*Expr, error) {
+		ft, err := b.searchType(name, a...)
+		if err != nil {
+			return nil, err
+		}
+		return b.call(sig, name, ft, a...)
 	}
-	return b.call(pickBinary(a[1], tipb.ScalarFuncSig_Locate3ArgsUTF8, tipb.ScalarFuncSig_Locate3Args), "locate", intType(), a...)
+}
+
+func instr(b *builder, name string, a []*Expr) (*Expr, error) {
+	ft, err := b.searchType(name, a...)
+	if err != nil {
+		return nil, err
+	}
+	if ft.Charset == "binary" {
+		return b.call(tipb.ScalarFuncSig_Instr, name, ft, a...)
+	}
+	return b.call(tipb.ScalarFuncSig_InstrUTF8, name, ft, a...)
+}
+
+func locate(b *builder, name string, a []*Expr) (*Expr, error) {
+	ft, err := b.searchType(name, a[:2]...)
+	if err != nil {
+		return nil, err
+	}
+	sigs := [2]tipb.ScalarFuncSig{tipb.ScalarFuncSig_Locate2ArgsUTF8, tipb.ScalarFuncSig_Locate3ArgsUTF8}
+	if ft.Charset == "binary" {
+		sigs = [2]tipb.ScalarFuncSig{tipb.ScalarFuncSig_Locate2Args, tipb.ScalarFuncSig_Locate3Args}
+	}
+	return b.call(sigs[len(a)-2], "locate", ft, a...)
 }
 
 func regexpLike(b *builder, _ string, a []*Expr) (*Expr, error) {
@@ -139,24 +162,50 @@ func (b *builder) byNumber(name string, e *Expr, num, str tipb.ScalarFuncSig, fl
 	return b.call(str, name, stringType(flen, b.connType), s)
 }
 
+// field is FIELD(x, list): strings are compared as such, numbers as such, and all others as DOUBLE.
 func field(b *builder, name string, a []*Expr) (*Expr, error) {
-	et, sig := evalString, tipb.ScalarFuncSig_FieldString
-	ints, numbers := true, true
+	et, sig := evalReal, tipb.ScalarFuncSig_FieldReal
+	ints, exact, strs := true, true, true
 	for _, e := range a {
-		ints = ints && evalOf(e.Type) == evalInt
-		numbers = numbers && isNumeric(e.Type)
+		class := evalOf(e.Type)
+		ints = ints && class == evalInt
+		exact = exact && (class == evalInt || class == evalDecimal)
+		strs = strs && class == evalString
 	}
+	ft := intType()
+	var err error
 	switch {
 	case ints:
 		et, sig = evalInt, tipb.ScalarFuncSig_FieldInt
-	case numbers:
-		et, sig = evalReal, tipb.ScalarFuncSig_FieldReal
+	case exact:
+		return b.exactField(a)
+	case strs:
+		et, sig = evalString, tipb.ScalarFuncSig_FieldString
+		ft, err = b.searchType(name, a...)
 	}
 	for i := range a {
-		var err error
-		if a[i], err = b.as(a[i], et); err != nil {
+		if err != nil {
+			return nil, err
+		}
+		a[i], err = b.as(a[i], et)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return b.call(sig, name, ft, a...)
+}
+
+// exactField is FIELD of decimals, for which tipb has no signature: IF(x = a, 1, IF(x = b, 2, 0)).
+func (b *builder) exactField(a []*Expr) (*Expr, error) {
+	out := intConst(0)
+	for i := len(a) - 1; i > 0; i-- {
+		eq, err := b.compare(cmpEQ, a[0], a[i])
+		if err != nil {
+			return nil, err
+		}
+		if out, err = b.call(tipb.ScalarFuncSig_IfInt, "if", intType(), eq, intConst(int64(i)), out); err != nil {
 			return nil, err
 		}
 	}
-	return b.call(sig, name, intType(), a...)
+	return out, nil
 }

@@ -38,10 +38,14 @@ func textual(args string, sig tipb.ScalarFuncSig, length func(a []*Expr) int) fn
 	}}
 }
 
-// twoFaced is a function of strings that works on characters (utf8), or on bytes where its first argument is binary.
+// twoFaced is a function of strings that works on characters (utf8), or on bytes where an argument is binary.
 func twoFaced(args string, utf8, bytes tipb.ScalarFuncSig, length func(a []*Expr) int) fnDef {
 	return fnDef{args, func(b *builder, name string, a []*Expr) (*Expr, error) {
-		return b.call(pickBinary(a[0], utf8, bytes), name, b.textType(length(a), a...), a...)
+		ft := b.textType(length(a), a...)
+		if isBinaryString(ft) {
+			return b.call(bytes, name, ft, a...)
+		}
+		return b.call(utf8, name, ft, a...)
 	}}
 }
 

@@ -35,13 +35,13 @@ func timeFunctions() map[string]fnDef {
 		"timestamp": {"t?u", func(b *builder, name string, a []*Expr) (*Expr, error) {
 			ft := timeType(column.TypeDatetime, fspOf(a[0].Type))
 			if len(a) == 1 {
-				return b.castTo(a[0], ft)
+				return b.call(tipb.ScalarFuncSig_CastTimeAsTime, "cast", ft, a[0])
 			}
 			ft = timeType(column.TypeDatetime, max(fspOf(a[0].Type), fspOf(a[1].Type)))
 			return b.call(tipb.ScalarFuncSig_AddDatetimeAndDuration, name, ft, a...)
 		}},
 		"get_format":    textual("ss", tipb.ScalarFuncSig_GetFormat, lenFixed(17)),
-		"from_unixtime": {"d?s", fromUnixTime}, "unix_timestamp": {"t", unixTimestamp},
+		"from_unixtime": {"x?s", fromUnixTime}, "unix_timestamp": {"t", unixTimestamp},
 		"str_to_date": {"ss", strToDate}, "timediff": {"xx", timeDiff}, "addtime": {"xx", addTime}, "subtime": {"xx", addTime},
 	}
 	for name, sig := range map[string]tipb.ScalarFuncSig{
@@ -61,7 +61,7 @@ func timeFunctions() map[string]fnDef {
 }
 
 func secToTime(b *builder, name string, a []*Expr) (*Expr, error) {
-	ft := durationType(b.fspFor(a[0]))
+	ft := durationType(fspOf(a[0].Type))
 	seconds, err := b.as(a[0], evalReal)
 	if err != nil {
 		return nil, err
@@ -70,8 +70,13 @@ func secToTime(b *builder, name string, a []*Expr) (*Expr, error) {
 }
 
 func fromUnixTime(b *builder, name string, a []*Expr) (*Expr, error) {
+	ft := timeType(column.TypeDatetime, fspOf(a[0].Type))
+	var err error
+	if a[0], err = b.as(a[0], evalDecimal); err != nil {
+		return nil, err
+	}
 	if len(a) == 1 {
-		return b.call(tipb.ScalarFuncSig_FromUnixTime1Arg, name, timeType(column.TypeDatetime, fspOf(a[0].Type)), a...)
+		return b.call(tipb.ScalarFuncSig_FromUnixTime1Arg, name, ft, a...)
 	}
 	return b.call(tipb.ScalarFuncSig_FromUnixTime2Arg, name, b.textType(maxBlobLen, a[1]), a...)
 }

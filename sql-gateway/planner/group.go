@@ -239,13 +239,35 @@ func (g *grouping) add(f *aggFunc) (*Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	if same := g.funcs[f.key()]; same != nil {
-		return colExpr(same.out), nil
+	shown := ft
+	if f.tp == tipb.ExprType_Sum || f.tp == tipb.ExprType_Avg {
+		if ft, err = g.b.exactSum(f, ft); err != nil {
+			return nil, err
+		}
 	}
-	f.out = g.b.newColumn(ft, "")
-	g.funcs[f.key()] = f
-	g.agg.aggs = append(g.agg.aggs, f)
-	return colExpr(f.out), nil
+	same := g.funcs[f.key()]
+	if same == nil {
+		same, f.out = f, g.b.newColumn(ft, "")
+		g.funcs[f.key()] = f
+		g.agg.aggs = append(g.agg.aggs, f)
+	}
+	out, err := g.b.castTo(colExpr(same.out), shown)
+	if err != nil || out.kind != kindFunc {
+		return out, err
+	}
+	rounded := *out
+	rounded.exact = colExpr(same.out)
+	return &rounded, nil
+}
+
+// exactSum makes the sum or average of a quotient, to be shown as ft, one of all its digits.
+func (b *builder) exactSum(f *aggFunc, ft *tipb.FieldType) (*tipb.FieldType, error) {
+	exact := b.exactQuotient(f.args[0])
+	if exact == f.args[0] {
+		return ft, nil
+	}
+	f.args[0] = exact
+	return b.sumType(f)
 }
 
 func (f *aggFunc) key() string {

@@ -192,9 +192,6 @@ func notNull(ft *tipb.FieldType) bool { return ft.Flag&column.FlagNotNull != 0 }
 
 // fspOf is the number of fraction digits of a temporal value of type ft.
 func fspOf(ft *tipb.FieldType) int {
-	if isEnumSet(ft) {
-		return 0
-	}
 	switch evalOf(ft) {
 	case evalTime, evalDuration:
 		return min(max(int(ft.Decimal), 0), maxFsp)
@@ -254,8 +251,11 @@ func displayLen(ft *tipb.FieldType) int {
 		return intLen
 	case evalReal:
 		return realLen
-	case evalDecimal:
-		return column.Precision(ft) + 2
+	case evalDecimal: // sign and point, and a zero where all digits are fraction
+		if p := column.Precision(ft); column.Scale(ft) < p {
+			return p + 2
+		}
+		return column.Precision(ft) + 3
 	case evalJSON:
 		return maxBlobLen
 	}
