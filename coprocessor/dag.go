@@ -128,7 +128,7 @@ func (r *dagRun) build() error {
 		return err
 	}
 	r.env = &executor.Env{
-		Partial: true, Memory: executor.NewMemory(r.e.opts.MemoryMax), Spill: r.e.opts.Spill,
+		Partial: true, Memory: r.e.opts.Memory.Query(r.e.opts.MemoryMax), Spill: r.e.opts.Spill,
 		Expr: &expr.Context{
 			Flags: r.dag.Flags, SQLMode: r.dag.GetSqlMode(), Location: location,
 			DivPrecisionIncrement: divPrecisionIncrement(r.dag), MaxAllowedPacket: r.dag.GetMaxAllowedPacket(),

@@ -25,6 +25,8 @@ import (
 type Options struct {
 	// Concurrency is how many requests compute at a time; default GOMAXPROCS.
 	Concurrency int
+	// Memory is what all requests draw on, perhaps with others of the process; nil: there is no such bound.
+	Memory *executor.Memory
 	// MemoryMax bounds what one request's operators hold, in bytes; default 1 GiB.
 	MemoryMax int64
 	// Spill is where requests put rows that exceed their share of MemoryMax; nil: they fail then.

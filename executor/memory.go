@@ -7,39 +7,85 @@ import (
 	"github.com/scree-db/scree/executor/spill"
 )
 
-// Memory is the account of one query. Several operator trees of the query may share it. A nil account is unbounded.
+// Memory is an account of memory. A process has one; each query has one that draws on it, and several operator trees of the
+// query may share that. A nil account is unbounded.
 type Memory struct {
-	limit int64
-	used  atomic.Int64
-	peak  atomic.Int64
+	limit  int64 // 0: none
+	within *Memory
+	used   atomic.Int64
+	peak   atomic.Int64
+	active atomic.Int64 // accounts that draw on this one and have something charged
 }
 
 // NewMemory makes an account of limit bytes; 0 or less is unbounded.
 func NewMemory(limit int64) *Memory { return &Memory{limit: limit} }
 
-// Grow charges n bytes. Beyond the limit it fails with MySQL error 8175 and charges nothing.
+// Query makes an account that draws on m and has a limit of its own; 0 or less is none. There is nothing to close: what is
+// charged to it must be given back.
+func (m *Memory) Query(limit int64) *Memory { return &Memory{limit: limit, within: m} }
+
+// Grow charges n bytes. Beyond a limit it fails with MySQL error 8175 and charges nothing.
 func (m *Memory) Grow(n int64) error {
 	if m == nil || n == 0 {
 		return nil
 	}
-	used := m.used.Add(n)
+	used := m.charge(n)
 	if m.limit > 0 && used > m.limit && n > 0 {
-		m.used.Add(-n)
-		return value.Errorf(value.CodeMemoryQuota,
-			"Your query has been cancelled due to exceeding the allowed memory limit for a single SQL query: %d bytes", m.limit)
+		m.charge(-n)
+		return m.exceeded()
 	}
+	if err := m.within.Grow(n); err != nil {
+		m.charge(-n)
+		return err
+	}
+	m.notePeak(used)
+	return nil
+}
+
+// charge counts n bytes here alone, and this account among those that are in use.
+func (m *Memory) charge(n int64) (used int64) {
+	used = m.used.Add(n)
+	switch {
+	case m.within == nil || n == 0:
+	case used == n && n > 0:
+		m.within.active.Add(1)
+	case used == 0:
+		m.within.active.Add(-1)
+	}
+	return used
+}
+
+func (m *Memory) notePeak(used int64) {
 	for {
 		peak := m.peak.Load()
 		if used <= peak || m.peak.CompareAndSwap(peak, used) {
-			return nil
+			return
 		}
+	}
+}
+
+func (m *Memory) exceeded() error {
+	if m.within == nil && m.active.Load() > 0 {
+		return value.Errorf(value.CodeMemoryQuota,
+			"Your query has been cancelled due to exceeding the allowed memory limit for all queries together: %d bytes", m.limit)
+	}
+	return value.Errorf(value.CodeMemoryQuota,
+		"Your query has been cancelled due to exceeding the allowed memory limit for a single SQL query: %d bytes", m.limit)
+}
+
+// Overdraw charges n bytes whatever the limits say: for what is there already, and little.
+func (m *Memory) Overdraw(n int64) {
+	if m != nil && n != 0 {
+		m.notePeak(m.charge(n))
+		m.within.Overdraw(n)
 	}
 }
 
 // Shrink gives n bytes back.
 func (m *Memory) Shrink(n int64) {
-	if m != nil {
-		m.used.Add(-n)
+	if m != nil && n != 0 {
+		m.charge(-n)
+		m.within.Shrink(n)
 	}
 }
 
@@ -59,24 +105,48 @@ func (m *Memory) Peak() int64 {
 	return m.peak.Load()
 }
 
-// Operators that can, put what they hold into files when the query has used half of its memory, so that those that cannot
-// have the rest. Who holds less than a small share of it has little to give and waits for others to.
+// Operators that can, put what they hold into files when the query, or all queries together, have used half of their
+// memory, so that those that cannot have the rest. Who holds less than a small share of it has little to give and waits for
+// others to: of the query's memory a fixed share, of the process's one that is the smaller the more queries there are.
 const (
 	spillAbove = 2  // the part of the limit, 1/2, that is used before anyone spills
 	spillShare = 32 // the part, 1/32, that an operator holds before it does
+	queryShare = 4  // the part, 1/4, of what each query could have of the process's memory
 )
 
 // tight reports whether an operator that holds n bytes is to spill.
 func (m *Memory) tight(n int64) bool {
-	return m != nil && m.limit > 0 && n >= m.limit/spillShare && m.used.Load() > m.limit/spillAbove
+	if m == nil {
+		return false
+	}
+	if m.limit > 0 && n >= m.limit/spillShare && m.used.Load() > m.limit/spillAbove {
+		return true
+	}
+	p := m.within
+	return p != nil && p.limit > 0 && n >= p.limit/(queryShare*max(p.active.Load(), spillShare/queryShare)) &&
+		p.used.Load() > p.limit/spillAbove
+}
+
+// bound is what a query can hope for: its limit, or an even part of the process's memory; 0: there is no bound.
+func (m *Memory) bound() int64 {
+	if m == nil {
+		return 0
+	}
+	if p := m.within; p != nil && p.limit > 0 {
+		if even := p.limit / max(p.active.Load(), 1); m.limit <= 0 || even < m.limit {
+			return even
+		}
+	}
+	return m.limit
 }
 
 // share is the n-th part of the limit, at most max bytes.
 func (m *Memory) share(n, max int64) int64 {
-	if m == nil || m.limit <= 0 {
+	limit := m.bound()
+	if limit <= 0 {
 		return max
 	}
-	return min(m.limit/n, max)
+	return min(limit/n, max)
 }
 
 // account is one operator's part of the query's memory, and its way out when that is full.

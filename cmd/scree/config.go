@@ -24,6 +24,8 @@ type config struct {
 	Stores     int    `toml:"stores"`
 	// MemoryLimit is the soft limit of the Go runtime; 0 derives it from the machine.
 	MemoryLimit size `toml:"memory-limit"`
+	// QueryMemoryLimit is what all statements and pushed queries hold together; 0 derives it from the memory limit.
+	QueryMemoryLimit size `toml:"query-memory-limit"`
 
 	Log         logConfig         `toml:"log"`
 	PD          pdConfig          `toml:"pd"`
@@ -120,6 +122,7 @@ func (c *config) check() error {
 	within("raft.region-max-size", int64(c.Raft.RegionMaxSize), int64(c.Raft.RegionSplitSize), 20<<30)
 	within("coprocessor.concurrency", int64(c.Coprocessor.Concurrency), 0, 1024)
 	within("coprocessor.memory-limit", int64(c.Coprocessor.MemoryLimit), 1<<20, math.MaxInt64)
+	within("query-memory-limit", int64(c.QueryMemoryLimit), 0, math.MaxInt64)
 	if c.DataDir == "" {
 		errs = append(errs, errors.New("data-dir is empty"))
 	}

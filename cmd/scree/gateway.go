@@ -34,7 +34,7 @@ func startGateway(cluster *node.Cluster, c config, log *slog.Logger) (*gateway, 
 	var err error
 	g.sql, err = session.NewServer(session.Config{
 		Addr: c.addr(mysqlPort), Client: g.client, Version: "v" + version, Logger: log,
-		DataDir: cluster.Dir(), Spill: cluster.Spill(),
+		DataDir: cluster.Dir(), Spill: cluster.Spill(), Memory: cluster.Memory(),
 		SafePoints: cluster.PD(), GatewayID: c.addr(mysqlPort),
 	})
 	if err != nil {

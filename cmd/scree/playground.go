@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/grpclog"
 
 	"github.com/scree-db/scree/coprocessor"
+	"github.com/scree-db/scree/executor"
 	"github.com/scree-db/scree/raftstore"
 	"github.com/scree-db/scree/server/node"
 	"github.com/scree-db/scree/server/pd"
@@ -166,9 +167,18 @@ func (c *config) cluster(limit int64, log *slog.Logger) node.ClusterOptions {
 		CacheBytes:  cache,
 		API:         node.APIOptions{Version: c.Storage.api(), SweepEvery: time.Duration(c.Storage.TTLCheckPollInterval)},
 		Raft:        raftstore.Config{SplitBytes: uint64(c.Raft.RegionSplitSize), MaxBytes: uint64(c.Raft.RegionMaxSize)},
-		Coprocessor: coprocessor.Options{Concurrency: c.Coprocessor.Concurrency, MemoryMax: int64(c.Coprocessor.MemoryLimit)},
+		Coprocessor: coprocessor.Options{Concurrency: c.Coprocessor.Concurrency, MemoryMax: int64(c.Coprocessor.MemoryLimit), Memory: c.queryMemory(limit)},
 		Release:     version, Logger: log,
 	}
+}
+
+// queryMemory is the account of all queries: by default a quarter of the process's limit, as much as the block cache has. The
+// other half is for memtables, for batches on their way, which no account sees, and for what is yet to be collected.
+func (c *config) queryMemory(limit int64) *executor.Memory {
+	if c.QueryMemoryLimit > 0 {
+		return executor.NewMemory(int64(c.QueryMemoryLimit))
+	}
+	return executor.NewMemory(limit / 4)
 }
 
 // openLog sends all logging of the process, libraries included, to the log file. The terminal stays clean, but for what

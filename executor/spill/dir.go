@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"sync"
 	"sync/atomic"
 
 	"github.com/scree-db/scree/codec/value"
@@ -38,6 +39,8 @@ type Dir struct {
 	limit int64
 	names atomic.Uint64
 	used  atomic.Int64
+	// buffers has *frameBuffers.
+	buffers sync.Pool
 }
 
 // NewDir uses fs, which is empty. path is what errors call it; limit bounds the bytes of all files together, 0 does not.

@@ -20,8 +20,16 @@ type Writer struct {
 	dir  *Dir
 	run  Run
 	file io.WriteCloser // nil: nothing written yet
-	body []byte
-	out  []byte
+}
+
+// frameBuffers are the memory to make or read a frame in, which the files of a Dir lend each other: a query has dozens.
+type frameBuffers struct{ body, out []byte }
+
+func (d *Dir) frameBuffers() *frameBuffers {
+	if buf, ok := d.buffers.Get().(*frameBuffers); ok {
+		return buf
+	}
+	return new(frameBuffers)
 }
 
 // NewWriter makes a writer of batches of the given types. The file is made with the first batch.
@@ -49,14 +57,16 @@ func (w *Writer) Write(b column.Batch) error {
 		}
 		w.file, w.run.name = file, name
 	}
-	w.body = appendFrame(w.body[:0], b)
-	if need := headerSize + s2.MaxEncodedLen(len(w.body)); need < headerSize {
-		return w.dir.failed(fmt.Errorf("a batch of %d bytes", len(w.body)))
-	} else if cap(w.out) < need {
-		w.out = make([]byte, need)
+	buf := w.dir.frameBuffers()
+	defer w.dir.buffers.Put(buf)
+	buf.body = appendFrame(buf.body[:0], b)
+	if need := headerSize + s2.MaxEncodedLen(len(buf.body)); need < headerSize {
+		return w.dir.failed(fmt.Errorf("a batch of %d bytes", len(buf.body)))
+	} else if cap(buf.out) < need {
+		buf.out = make([]byte, need)
 	}
-	packed := s2.Encode(w.out[headerSize:cap(w.out)], w.body)
-	frame := w.out[:headerSize+len(packed)]
+	packed := s2.Encode(buf.out[headerSize:cap(buf.out)], buf.body)
+	frame := buf.out[:headerSize+len(packed)]
 	binary.LittleEndian.PutUint32(frame, uint32(len(packed)))
 	binary.LittleEndian.PutUint64(frame[4:], xxh3.Hash(packed))
 	if err := w.dir.grow(int64(len(frame))); err != nil {
@@ -67,13 +77,12 @@ func (w *Writer) Write(b column.Batch) error {
 		return w.dir.failed(err)
 	}
 	w.run.rows += int64(b.Rows)
-	w.run.maxFrame, w.run.maxBody = max(w.run.maxFrame, len(packed)), max(w.run.maxBody, len(w.body))
+	w.run.maxFrame, w.run.maxBody = max(w.run.maxFrame, len(packed)), max(w.run.maxBody, len(buf.body))
 	return nil
 }
 
 // Finish ends the file. Without rows there is none, and the run is empty.
 func (w *Writer) Finish() (*Run, error) {
-	w.body, w.out = nil, nil
 	if w.file == nil {
 		return &w.run, nil
 	}
@@ -87,7 +96,6 @@ func (w *Writer) Finish() (*Run, error) {
 
 // Abort removes what was written. It does nothing after Finish.
 func (w *Writer) Abort() error {
-	w.body, w.out = nil, nil
 	if w.file == nil {
 		return nil
 	}
@@ -139,10 +147,9 @@ func (r *Run) Open() (*Reader, error) {
 
 // Reader gives the batches of a run.
 type Reader struct {
-	run    *Run
-	file   io.ReadCloser
-	left   int64
-	packed []byte
+	run  *Run
+	file io.ReadCloser
+	left int64
 }
 
 // Next returns the next batch, which is the caller's; io.EOF ends.
@@ -170,10 +177,12 @@ func (r *Reader) next() (column.Batch, error) {
 	if size > r.run.maxFrame {
 		return column.Batch{}, fmt.Errorf("%w: %d bytes long", errFrame, size)
 	}
-	if cap(r.packed) < size {
-		r.packed = make([]byte, r.run.maxFrame)
+	buf := r.run.dir.frameBuffers()
+	defer r.run.dir.buffers.Put(buf)
+	if cap(buf.out) < size {
+		buf.out = make([]byte, r.run.maxFrame)
 	}
-	packed := r.packed[:size]
+	packed := buf.out[:size]
 	if _, err := io.ReadFull(r.file, packed); err != nil {
 		return column.Batch{}, err
 	}
@@ -205,7 +214,7 @@ func unpack(packed []byte, maxBody int, kinds []column.Kind, maxRows int64) (col
 
 // Close ends reading; the run stays.
 func (r *Reader) Close() error {
-	r.left, r.packed = 0, nil
+	r.left = 0
 	if r.file == nil {
 		return nil
 	}

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/scree-db/scree/coprocessor"
+	"github.com/scree-db/scree/executor"
 	"github.com/scree-db/scree/executor/spill"
 	"github.com/scree-db/scree/raftstore"
 	"github.com/scree-db/scree/server/garbage"
@@ -64,6 +65,7 @@ type Cluster struct {
 	stores []*Store
 	dialer *Dialer
 	spill  *spill.Dir
+	memory *executor.Memory
 	log    *slog.Logger
 }
 
@@ -81,7 +83,7 @@ func StartCluster(ctx context.Context, o ClusterOptions) (*Cluster, error) {
 	if c.spill, err = openSpill(filepath.Join(o.Dir, "spill")); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
-	o.Coprocessor.Spill = c.spill
+	o.Coprocessor.Spill, c.memory = c.spill, o.Coprocessor.Memory
 	for _, step := range []func(context.Context, ClusterOptions) error{c.startPD, c.connect, c.startStores} {
 		if err := step(ctx, o); err != nil {
 			return nil, errors.Join(err, c.Close())
@@ -234,6 +236,9 @@ func (c *Cluster) Dir() string { return c.dir }
 
 // Spill is where the stores' requests, and a gateway's statements, put rows that exceed their memory. It lives in Dir.
 func (c *Cluster) Spill() *spill.Dir { return c.spill }
+
+// Memory is what the stores' requests draw on, and may be a gateway's; nil: there is no common bound.
+func (c *Cluster) Memory() *executor.Memory { return c.memory }
 
 // PDAddr is where TiKV clients connect.
 func (c *Cluster) PDAddr() string { return c.pd.Addr() }

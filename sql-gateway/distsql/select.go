@@ -60,7 +60,7 @@ func Select(ctx context.Context, c *kvclient.Client, req *Request) (executor.Ope
 	if workers <= 0 {
 		workers = c.Concurrency()
 	}
-	s := &selector{req: req, data: data, snap: c.Snapshot(req.TS), client: c, workers: min(workers, len(tasks))}
+	s := &selector{req: req, data: data, taken: make(chan struct{}, 1), snap: c.Snapshot(req.TS), client: c, workers: min(workers, len(tasks))}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	s.start(tasks)
 	return s, nil
@@ -81,8 +81,10 @@ type selector struct {
 	// streams that the reader has still to drain, the current one first.
 	streams []*stream
 	held    int64 // bytes of the batch that the reader looks at
+	// taken tells workers that wait for memory that the reader has given some back.
+	taken chan struct{}
 
-	mu sync.Mutex // guards Stats and Warn
+	mu sync.Mutex // guards Stats, Warn and what the streams have queued
 }
 
 var _ executor.Operator = (*selector)(nil)
@@ -90,6 +92,7 @@ var _ executor.Operator = (*selector)(nil)
 // stream carries the batches of one task, or of all; closed when they are complete. err is set before.
 type stream struct {
 	batches chan executor.Batch
+	queued  int // batches that are there or on their way; guarded by selector.mu
 	err     error
 }
 
@@ -198,15 +201,58 @@ func (s *selector) ask(bo *kvclient.Backoff, t kvclient.Task, out *stream) (agai
 func (s *selector) deliver(b executor.Batch, out *stream) error {
 	own := column.Compact(b)
 	size := column.Size(own)
-	if err := s.req.Memory.Grow(size); err != nil {
+	if err := s.reserve(size, out); err != nil {
 		return err
 	}
 	select {
 	case out.batches <- own:
 		return nil
 	case <-s.ctx.Done():
+		s.leave(out)
 		s.req.Memory.Shrink(size)
 		return context.Cause(s.ctx)
+	}
+}
+
+// reserve charges a batch of a stream. Where memory is short, a batch waits for the reader to take those before it; one
+// that has none before it is what the reader waits for, and comes in any case.
+func (s *selector) reserve(size int64, out *stream) error {
+	for !s.admit(size, out) {
+		select {
+		case <-s.taken:
+		case <-s.ctx.Done():
+			return context.Cause(s.ctx)
+		}
+	}
+	return nil
+}
+
+func (s *selector) admit(size int64, out *stream) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if out.queued == 0 {
+		s.req.Memory.Overdraw(size)
+	} else if s.req.Memory.Grow(size) != nil {
+		return false
+	}
+	out.queued++
+	return true
+}
+
+// leave counts a batch that is no longer in a stream.
+func (s *selector) leave(out *stream) {
+	s.mu.Lock()
+	out.queued--
+	s.mu.Unlock()
+}
+
+// release gives back what the reader had, and lets a worker try again.
+func (s *selector) release() {
+	s.req.Memory.Shrink(s.held)
+	s.held = 0
+	select {
+	case s.taken <- struct{}{}:
+	default:
 	}
 }
 
@@ -233,12 +279,12 @@ func (s *selector) finish(resp *coprocessor.Response) error {
 func (s *selector) Fields() []*tipb.FieldType { return s.req.Fields }
 
 func (s *selector) Next(ctx context.Context) (executor.Batch, error) {
-	s.req.Memory.Shrink(s.held)
-	s.held = 0
+	s.release()
 	for len(s.streams) > 0 {
 		select {
 		case b, ok := <-s.streams[0].batches:
 			if ok {
+				s.leave(s.streams[0])
 				s.held = column.Size(b)
 				return b, nil
 			}

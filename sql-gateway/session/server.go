@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/scree-db/scree/executor"
 	"github.com/scree-db/scree/executor/spill"
 	"github.com/scree-db/scree/sql-gateway/catalog"
 	"github.com/scree-db/scree/sql-gateway/dml"
@@ -40,6 +41,8 @@ type Config struct {
 	Logger *slog.Logger
 	// DataDir is shown as @@datadir.
 	DataDir string
+	// Memory is what all statements draw on, perhaps with others of the process; nil: there is no such bound.
+	Memory *executor.Memory
 	// Spill is where statements put rows that exceed their share of memory; nil: they fail then.
 	Spill *spill.Dir
 	// RootPassword guards the user root; empty is no password.
