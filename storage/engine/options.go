@@ -57,7 +57,7 @@ func (o Options) withDefaults() Options {
 // pebbleOptions are the options of the database; the caller adds the directory lock.
 func (o Options) pebbleOptions() *pebble.Options {
 	po := &pebble.Options{
-		FS:                          o.FS,
+		FS:                          frugalFS{o.FS},
 		CacheSize:                   o.CacheBytes,
 		Comparer:                    mvccComparer,
 		DisableWAL:                  o.DisableWAL,
