@@ -34,7 +34,10 @@ type Config struct {
 
 	EntryBytesMax   int   // of one write, 64 MiB; larger ones fail with RaftEntryTooLarge
 	PendingBytesMax int64 // of writes that wait for the log or to be applied, 512 MiB; beyond it ServerIsBusy
-	LogBytesMax     int64 // of the raft log; beyond it the data is flushed so that the log can be cut, 256 MiB
+	// DiskReserveBytes are kept free for what the store does by itself, 1 GiB, but no more than a twentieth of the disk:
+	// with less, writes fail with DiskFull.
+	DiskReserveBytes uint64
+	LogBytesMax      int64 // of the raft log; beyond it the data is flushed so that the log can be cut, 256 MiB
 
 	LogKeepBytes int64 // of a region's log that are kept for peers that are behind, 64 MiB; then they get a snapshot
 
@@ -52,6 +55,7 @@ func (c Config) withDefaults() Config {
 	c.MaxBytes = cmp.Or(c.MaxBytes, c.SplitBytes+c.SplitBytes/2)
 	c.EntryBytesMax = cmp.Or(c.EntryBytesMax, 64<<20)
 	c.PendingBytesMax = cmp.Or(c.PendingBytesMax, 512<<20)
+	c.DiskReserveBytes = cmp.Or(c.DiskReserveBytes, 1<<30)
 	c.LogBytesMax = cmp.Or(c.LogBytesMax, 256<<20)
 	c.LogKeepBytes = cmp.Or(c.LogKeepBytes, 64<<20)
 	c.PlacementInterval = cmp.Or(c.PlacementInterval, 60*time.Second)

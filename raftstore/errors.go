@@ -57,7 +57,15 @@ func errStaleCommand() error {
 func errServerIsBusy(reason string) error {
 	return regionError(&errorpb.Error{
 		Message:      "the server is busy: " + reason,
-		ServerIsBusy: &errorpb.ServerIsBusy{Reason: reason, BackoffMs: 100},
+		ServerIsBusy: &errorpb.ServerIsBusy{Reason: reason, BackoffMs: uint64(busyFor.Milliseconds())},
+	})
+}
+
+func errDiskFull(store uint64) error {
+	reason := fmt.Sprintf("the disk of store %d is full", store)
+	return regionError(&errorpb.Error{
+		Message:  reason,
+		DiskFull: &errorpb.DiskFull{StoreId: []uint64{store}, Reason: reason},
 	})
 }
 

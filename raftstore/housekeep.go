@@ -122,9 +122,12 @@ func (p *peer) spare(index uint64) uint64 {
 // checkSizes looks at the regions that have grown since they were looked at.
 func (s *Store) checkSizes(peers []*peer) {
 	for _, p := range peers {
-		if p.written.Load() >= s.cfg.SplitBytes/8 && p.role.Load().isLeader {
+		if p.written.Load() >= s.cfg.SplitBytes/8 && p.role.Load().isLeader && p.sizing.CompareAndSwap(false, true) {
 			p.written.Store(0)
-			s.do(func() { s.checkSize(p) })
+			s.do(func() {
+				defer p.sizing.Store(false)
+				s.checkSize(p)
+			})
 		}
 	}
 }

@@ -42,6 +42,8 @@ type peer struct {
 	logBytes         atomic.Int64
 	// renewing is set while a lease renewal is under way, by the reader that asks for it.
 	renewing atomic.Bool
+	// sizing is set while a size check is queued or running: two would split at keys chosen for one.
+	sizing atomic.Bool
 	// safe is what stale reads are served by.
 	safe safeTS
 	// size and keys are the last estimate. Size check.

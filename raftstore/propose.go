@@ -46,11 +46,11 @@ func (s *Store) Write(ctx context.Context, at storage.Region, mods []storage.Mod
 	if size > s.cfg.EntryBytesMax {
 		return errEntryTooLarge(at.ID, size)
 	}
-	if s.pending.Add(int64(size)) > s.cfg.PendingBytesMax {
-		s.pending.Add(-int64(size))
-		return errServerIsBusy("too many writes are pending")
+	charged, err := s.enter(size, mods)
+	if err != nil {
+		return err
 	}
-	defer s.pending.Add(-int64(size))
+	defer s.admission.pending.Add(-charged)
 	version := region.RegionEpoch.Version
 	return s.propose(ctx, p, &proposal{
 		payload: encodeWrite(mods, version, size), kind: kindWrite, version: version, wanted: at.Term,

@@ -65,7 +65,7 @@ func (s *Store) RegionAt(key []byte) (RegionStatus, bool) {
 
 // Stats sums the store up.
 func (s *Store) Stats() StoreStats {
-	st := StoreStats{LogBytes: s.raftLog.Bytes(), PendingBytes: s.pending.Load(), SnapshotsSent: len(s.sending)}
+	st := StoreStats{LogBytes: s.raftLog.Bytes(), PendingBytes: s.admission.pending.Load(), SnapshotsSent: len(s.sending)}
 	for _, p := range s.regions.all() {
 		st.RegionCount++
 		if p.role.Load().isLeader {

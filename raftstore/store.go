@@ -36,7 +36,7 @@ type Store struct {
 	writeLoops []*writeLoop
 	applyLoops []*applyLoop
 	receipts   atomic.Uint64 // numbers received snapshots
-	pending    atomic.Int64  // bytes of writes under way
+	admission  admission
 	openedAt   time.Time
 
 	leaders  *mailbox[leaderNotice]
@@ -160,6 +160,7 @@ func (s *Store) Start() error {
 	s.goRun(s.tell)
 	s.goRun(s.keepTime)
 	s.goRun(s.housekeep)
+	s.goRun(s.watch)
 	for _, p := range s.regions.all() {
 		p.loop.post(func(l *writeLoop) { l.wakeUp(p) })
 	}

@@ -36,6 +36,9 @@ func New(eng *engine.Engine) *Log { return &Log{eng: eng} }
 // Bytes is the approximate size of all entries that are not truncated, of the regions opened.
 func (l *Log) Bytes() int64 { return l.bytes.Load() }
 
+// Pressure tells how far writes of the log are ahead of its engine.
+func (l *Log) Pressure() engine.Pressure { return l.eng.Pressure() }
+
 // Regions lists the regions with a stored state, in order.
 func (l *Log) Regions() ([]uint64, error) {
 	var ids []uint64
