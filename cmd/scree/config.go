@@ -47,6 +47,8 @@ type pdConfig struct {
 
 type storageConfig struct {
 	BlockCache size `toml:"block-cache"`
+	// ReserveSpace is kept free on the disk: with less, writes are refused.
+	ReserveSpace size `toml:"reserve-space"`
 	// APIVersion and EnableTTL are TiKV's: 1, 1 with TTL for raw keys alone, or 2, which has it anyway.
 	APIVersion           int      `toml:"api-version"`
 	EnableTTL            bool     `toml:"enable-ttl"`
@@ -68,7 +70,7 @@ func defaultConfig() config {
 	return config{
 		DataDir: "./scree-data", Host: "127.0.0.1", Stores: 1,
 		Log:         logConfig{Level: "info"},
-		Storage:     storageConfig{APIVersion: 1, TTLCheckPollInterval: duration(time.Hour)},
+		Storage:     storageConfig{ReserveSpace: 1 << 30, APIVersion: 1, TTLCheckPollInterval: duration(time.Hour)},
 		PD:          pdConfig{MaxReplicas: 3, MaxStoreDownTime: duration(30 * time.Minute), Keyspaces: []string{}},
 		Raft:        raftConfig{RegionSplitSize: 96 << 20, RegionMaxSize: 144 << 20},
 		Coprocessor: coprocessorConfig{MemoryLimit: 1 << 30},
@@ -118,6 +120,7 @@ func (c *config) check() error {
 			errs = append(errs, fmt.Errorf("pd.keyspaces: %w", err))
 		}
 	}
+	within("storage.reserve-space", int64(c.Storage.ReserveSpace), 1<<20, 1<<40)
 	within("raft.region-split-size", int64(c.Raft.RegionSplitSize), 1<<20, 10<<30)
 	within("raft.region-max-size", int64(c.Raft.RegionMaxSize), int64(c.Raft.RegionSplitSize), 20<<30)
 	within("coprocessor.concurrency", int64(c.Coprocessor.Concurrency), 0, 1024)

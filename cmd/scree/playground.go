@@ -163,10 +163,13 @@ func (c *config) cluster(limit int64, log *slog.Logger) node.ClusterOptions {
 	}
 	return node.ClusterOptions{
 		Dir: c.DataDir, Stores: c.Stores, Host: c.Host, Ports: node.DefaultPorts(c.PortOffset),
-		PD:          pd.Config{MaxReplicas: c.PD.MaxReplicas, MaxStoreDownTime: time.Duration(c.PD.MaxStoreDownTime), Keyspaces: c.PD.Keyspaces},
-		CacheBytes:  cache,
-		API:         node.APIOptions{Version: c.Storage.api(), SweepEvery: time.Duration(c.Storage.TTLCheckPollInterval)},
-		Raft:        raftstore.Config{SplitBytes: uint64(c.Raft.RegionSplitSize), MaxBytes: uint64(c.Raft.RegionMaxSize)},
+		PD:         pd.Config{MaxReplicas: c.PD.MaxReplicas, MaxStoreDownTime: time.Duration(c.PD.MaxStoreDownTime), Keyspaces: c.PD.Keyspaces},
+		CacheBytes: cache,
+		API:        node.APIOptions{Version: c.Storage.api(), SweepEvery: time.Duration(c.Storage.TTLCheckPollInterval)},
+		Raft: raftstore.Config{
+			SplitBytes: uint64(c.Raft.RegionSplitSize), MaxBytes: uint64(c.Raft.RegionMaxSize),
+			DiskReserveBytes: uint64(c.Storage.ReserveSpace),
+		},
 		Coprocessor: coprocessor.Options{Concurrency: c.Coprocessor.Concurrency, MemoryMax: int64(c.Coprocessor.MemoryLimit), Memory: c.queryMemory(limit)},
 		Release:     version, Logger: log,
 	}
