@@ -82,6 +82,7 @@ var constructors = map[tipb.ExecType]func(e *tipb.Executor, inputs []Operator, e
 	tipb.ExecType_TypeLimit:       newLimit,
 	tipb.ExecType_TypeJoin:        newJoin,
 	tipb.ExecType_TypeWindow:      newWindow,
+	tipb.ExecType_TypeExpand2:     newExpand,
 }
 
 // Children are the executors that e reads from: one, or, of a join, two.
@@ -101,6 +102,8 @@ func Children(e *tipb.Executor) []*tipb.Executor {
 		return []*tipb.Executor{e.GetLimit().GetChild()}
 	case tipb.ExecType_TypeWindow:
 		return []*tipb.Executor{e.GetWindow().GetChild()}
+	case tipb.ExecType_TypeExpand2:
+		return []*tipb.Executor{e.GetExpand2().GetChild()}
 	case tipb.ExecType_TypeJoin:
 		if kids := e.GetJoin().GetChildren(); len(kids) == 2 {
 			return kids
@@ -180,6 +183,8 @@ func adopt(e *tipb.Executor, kids []*tipb.Executor) (*tipb.Executor, error) {
 		missing = !setChild(&c.Limit, func(x *tipb.Limit) { x.Child = kids[0] })
 	case tipb.ExecType_TypeWindow:
 		missing = !setChild(&c.Window, func(x *tipb.Window) { x.Child = kids[0] })
+	case tipb.ExecType_TypeExpand2:
+		missing = !setChild(&c.Expand2, func(x *tipb.Expand2) { x.Child = kids[0] })
 	case tipb.ExecType_TypeJoin:
 		missing = !setChild(&c.Join, func(x *tipb.Join) { x.Children = kids })
 	}

@@ -61,6 +61,8 @@ func mapInputs(n logical, f func(logical) logical) {
 		n.child = f(n.child)
 	case *windowNode:
 		n.child = f(n.child)
+	case *expandNode:
+		n.child = f(n.child)
 	case *singleNode:
 		n.child = f(n.child)
 	case *unionNode:

@@ -93,6 +93,8 @@ func (c *clause) funcCall(n *ast.FuncCallExpr) (*Expr, error) {
 		if c.group != nil && len(n.Args) == 1 {
 			return c.aggregate(&ast.AggregateFuncExpr{F: ast.AggFuncFirstRow, Args: n.Args})
 		}
+	case ast.Grouping:
+		return c.grouping(n.Args)
 	case ast.GetFormat:
 		return c.getFormat(n)
 	}

@@ -26,6 +26,8 @@ type grouping struct {
 	above map[*Column]bool // input columns that the aggregation passes up
 	funcs map[string]*aggFunc
 	scope *scope
+	// expand is the input of WITH ROLLUP; nil: the rows are grouped once.
+	expand *expandNode
 	// err is the first use of a column that is neither aggregated nor determined, where it could not be returned at once.
 	err error
 }
@@ -37,9 +39,6 @@ func (q *selectBuilder) groupBy() error {
 	}
 	g := &grouping{b: q.b, agg: &aggNode{}, byKey: map[string]*Column{}, above: map[*Column]bool{}, funcs: map[string]*aggFunc{}, scope: q.scope}
 	if q.s.GroupBy != nil {
-		if q.s.GroupBy.Rollup {
-			return errNotSupported("GROUP BY ... WITH ROLLUP")
-		}
 		c := q.clause("group statement")
 		c.aliases, c.aliasLate = q.list, true
 		for _, it := range q.s.GroupBy.Items {
@@ -54,6 +53,9 @@ func (q *selectBuilder) groupBy() error {
 		}
 	}
 	g.agg.child = q.node
+	if q.s.GroupBy != nil && q.s.GroupBy.Rollup {
+		g.agg.child = g.rollup(q.node)
+	}
 	g.below = setOf(q.scope.columns())
 	for _, s := range q.scope.sources {
 		for _, n := range s.names {
@@ -160,7 +162,7 @@ func (g *grouping) pass(col *Column, c *clause) error {
 
 // determined reports whether the keys hold a unique key of the column's table.
 func (g *grouping) determined(col *Column) bool {
-	keys := setOf(g.agg.keyCols)
+	keys := setOf(g.agg.keyCols) // of a rollup not the tables' columns: these determine nothing
 	for _, s := range g.scope.sources {
 		if s.scan == nil {
 			continue

@@ -201,6 +201,8 @@ func expressions(n logical, f func(*Expr)) {
 		}
 	case *windowNode:
 		n.expressions(f)
+	case *expandNode:
+		each(n.keys)
 	case *valuesNode:
 		for _, r := range n.rows {
 			each(r)

@@ -201,7 +201,7 @@ func (o *opener) tree(p physical) (*tipb.Executor, error) {
 			return nil, err
 		}
 		return o.describe(p, child)
-	case *physProject, *physAgg, *physSort, *physWindow:
+	case *physProject, *physAgg, *physSort, *physWindow, *physExpand:
 		child, err := o.tree(p.inputs()[0])
 		if err != nil {
 			return nil, err
@@ -264,6 +264,8 @@ func (o *opener) describe(p physical, child *tipb.Executor) (*tipb.Executor, err
 		return o.aggregation(p, child)
 	case *physWindow:
 		return o.window(p, child)
+	case *physExpand:
+		return o.expand(p, child)
 	case *physSort:
 		by, err := o.byItems(p.by, p.child.base().cols)
 		if p.topN {

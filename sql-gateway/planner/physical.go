@@ -196,6 +196,8 @@ func (b *builder) physical(n logical) (physical, error) {
 		return b.limited(n)
 	case *windowNode:
 		return b.windowed(n)
+	case *expandNode:
+		return b.expanded(n)
 	}
 	return b.rootOnly(n)
 }

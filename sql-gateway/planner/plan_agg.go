@@ -23,6 +23,11 @@ func splittable(tp tipb.ExprType) bool {
 
 // aggregation plans a grouping: in part on the stores where the input is a plain reader, else as a whole at the root.
 func (b *builder) aggregation(n *aggNode) (physical, error) {
+	if x, ok := n.child.(*expandNode); ok {
+		if p, err := b.rollupAgg(n, x); p != nil || err != nil {
+			return p, err
+		}
+	}
 	child, err := b.physical(n.child)
 	if err != nil {
 		return nil, err

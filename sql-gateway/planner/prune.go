@@ -45,6 +45,8 @@ func prune(n logical, needed colSet) {
 		prune(n.child, below)
 	case *windowNode:
 		pruneWindow(n, needed)
+	case *expandNode:
+		prune(n.child, needed.with(n.keys...))
 	case *unionNode:
 		pruneUnion(n, needed)
 	case *singleNode:

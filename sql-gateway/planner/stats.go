@@ -210,6 +210,9 @@ func (b *builder) estimateNode(n logical) *estimate {
 	case *limitNode:
 		c := b.estimate(n.child)
 		return &estimate{rows: math.Min(c.rows, float64(n.count)), ndv: c.ndv}
+	case *expandNode:
+		c := b.estimate(n.child)
+		return &estimate{rows: c.rows * float64(len(n.keys)+1), ndv: c.ndv}
 	case *sortNode, *windowNode:
 		return b.estimate(n.inputs()[0])
 	case *unionNode:
