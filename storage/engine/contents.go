@@ -47,8 +47,9 @@ func (e *Engine) Versions(start, end []byte, safePoint uint64) (v Versions, err 
 	return v, nil
 }
 
-// Deletions estimates how many entries [start, end) of a family has, and how many of them are deletions of single keys
-// that no compaction has come by yet. Readers step over both a deletion and what it deletes.
+// Deletions estimates how many entries [start, end) of a family has, and how many of them are deletions that no compaction
+// has come by yet. Readers step over both a deletion and what it deletes. A range deletion in a table counts for the
+// number of keys from which on one is worth its while.
 func (e *Engine) Deletions(cf storage.CF, start, end []byte) (entries, deletions uint64, err error) {
 	tables, err := e.tables(cf, start, end)
 	if err != nil {
@@ -73,6 +74,9 @@ func (e *Engine) RangeDeletions() int {
 	defer e.unflushed.mu.Unlock()
 	return e.unflushed.ranges
 }
+
+// RangeWorth is the number of neighbouring keys from which on a range deletion is better than one for each.
+const RangeWorth = 64
 
 // table is what is known of a table that has keys of a range.
 type table struct {
@@ -122,7 +126,8 @@ func newTable(info *pebble.SSTableInfo, level int, lower, upper []byte) table {
 	t := table{
 		smallest: info.Smallest.UserKey, largest: info.Largest.UserKey, level: level,
 		share:   float64(info.ApproximateSpanBytes) / float64(max(info.Size, 1)),
-		entries: info.Properties.NumEntries, deletions: info.Properties.NumPointDeletions(), versions: noVersions,
+		entries: info.Properties.NumEntries, versions: noVersions,
+		deletions: info.Properties.NumPointDeletions() + RangeWorth*info.Properties.NumRangeDeletions,
 	}
 	if bytes.Compare(t.smallest, lower) < 0 {
 		t.smallest = lower

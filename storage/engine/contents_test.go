@@ -102,6 +102,29 @@ func TestDeletionsUntilCompaction(t *testing.T) {
 	require.Zero(t, versionsOf(t, e, 0, rows, 100).Hidden)
 }
 
+func TestRangeDeletionsCountForManyKeys(t *testing.T) {
+	e := openMem(t)
+	const rows, times = 100, 100
+	for ts := range uint64(times) {
+		writeRows(t, e, 0, rows, ts+1)
+	}
+	require.NoError(t, e.Flush())
+	require.EqualValues(t, rows*(times-1), versionsOf(t, e, 0, rows, times).Hidden)
+	reader := e.NewSnapshot() // which keeps compactions from dropping what is deleted
+	defer func() { require.NoError(t, reader.Close()) }()
+	commit(t, e, func(b *Batch) {
+		for i := range rows {
+			b.DeleteRange(storage.CFWrite, row(i, times-1), row(i, 0))
+		}
+	})
+	require.NoError(t, e.Flush())
+	entries, deletions, err := e.Deletions(storage.CFWrite, nil, nil)
+	require.NoError(t, err)
+	require.EqualValues(t, rows*(times+1), entries)
+	require.EqualValues(t, rows*RangeWorth, deletions)
+	require.EqualValues(t, rows*(times-1-RangeWorth), versionsOf(t, e, 0, rows, times).Hidden)
+}
+
 func TestRangeDeletionsUntilFlush(t *testing.T) {
 	e := openMem(t)
 	require.Zero(t, e.RangeDeletions())

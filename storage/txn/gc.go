@@ -7,6 +7,7 @@ import (
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 
 	"github.com/scree-db/scree/storage"
+	"github.com/scree-db/scree/storage/engine"
 	"github.com/scree-db/scree/storage/mvcc"
 )
 
@@ -214,19 +215,15 @@ func (c *command) collectKey(key []byte, safePoint uint64) (n int, done bool, er
 	return g.n, true, nil
 }
 
-const (
-	// gcRunMin is how many neighbouring versions of a key are cheaper to delete as a range.
-	gcRunMin = 64
-	// gcRunMax bounds the versions of a key that one command looks at.
-	gcRunMax = 64 << 10
-)
+// gcRunMax bounds the versions of a key that one command looks at.
+const gcRunMax = 64 << 10
 
 // garbage deletes versions of one key, neighbours together.
 type garbage struct {
 	c           *command
 	key         []byte
 	n           int
-	run         []uint64 // up to gcRunMin commit timestamps of a row of neighbours
+	run         []uint64 // up to engine.RangeWorth commit timestamps of a row of neighbours
 	length      int
 	first, last uint64 // commit timestamps of the row's ends
 }
@@ -240,7 +237,7 @@ func (g *garbage) add(v *mvcc.Version) bool {
 	if g.length == 0 {
 		g.first = v.CommitTS
 	}
-	if g.length < gcRunMin {
+	if g.length < engine.RangeWorth {
 		g.run = append(g.run, v.CommitTS)
 	}
 	g.last = v.CommitTS
@@ -254,7 +251,7 @@ func (g *garbage) add(v *mvcc.Version) bool {
 
 // flush deletes the row of neighbours.
 func (g *garbage) flush() {
-	if g.length >= gcRunMin {
+	if g.length >= engine.RangeWorth {
 		g.c.mods = append(g.c.mods, storage.Modify{
 			Op: storage.OpDeleteRange, CF: storage.CFWrite,
 			Key: g.c.versionKey(g.key, g.first), EndKey: append(g.c.versionKey(g.key, g.last), 0),

@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/scree-db/scree/storage"
+	"github.com/scree-db/scree/storage/engine"
 	"github.com/scree-db/scree/storage/mvcc"
 	"github.com/scree-db/scree/storage/storagetest"
 )
@@ -130,7 +131,7 @@ func (h *history) step(rt *rapid.T) {
 		h.ts += 2
 		h.rollback(key, h.ts-1)
 	case 4: // enough versions for a range
-		for range rapid.IntRange(1, 2*gcRunMin).Draw(rt, "times") {
+		for range rapid.IntRange(1, 2*engine.RangeWorth).Draw(rt, "times") {
 			h.commit(kvrpcpb.Op_Put, key, fmt.Sprint(h.ts))
 		}
 	default:
