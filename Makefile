@@ -9,7 +9,7 @@ FUZZTIME ?= 20s
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build release run dev fmt lint test race check bench fuzz audit clean tools clients ycsb
+.PHONY: help build release run dev fmt lint test race check bench fuzz audit clean tools clients ycsb kernels
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ bench: build tools ## benchmarks; docs/performance.md has figures of a named mac
 	$(GO) test -run '^$$' -bench RowLeaf -benchtime 10x ./tests/bench
 	$(GO) test -run '^$$' -bench Overwritten -benchtime 10x ./tests/bench
 	$(GO) run ./tests/bench -scale 1
+
+kernels: ## operators in memory beside the machine's bandwidth and DuckDB (needs a C compiler)
+	cd tools/kernels && CGO_ENABLED=1 $(GO) run .
 
 fuzz: ## each fuzz target for FUZZTIME
 	@for file in $$(git grep -l '^func Fuzz' -- '*_test.go'); do \
