@@ -3,12 +3,14 @@ package agg
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/zeebo/xxh3"
 
 	"github.com/scree-db/scree/codec/column"
+	"github.com/scree-db/scree/codec/value"
 )
 
 // minSlots is the size of an empty table. Sizes are powers of two; tables are at most half full.
@@ -24,8 +26,9 @@ func slotsFor(keys int) int {
 
 // wordTable has keys of one word, inside its slots: a look-up touches one cache line.
 type wordTable struct {
-	slots []wordSlot
-	used  int
+	slots  []wordSlot
+	used   int
+	others []int32 // scratch of find
 }
 
 // wordSlot is free where id is 0; else id-1 is the key's number.
@@ -39,36 +42,60 @@ func newWordTable() *wordTable { return &wordTable{slots: make([]wordSlot, minSl
 func (t *wordTable) size() int64 { return int64(16 * len(t.slots)) }
 
 func (t *wordTable) insert(keys *batchKeys, next int, out []uint32, fresh []int32) ([]uint32, []int32) {
-	slots, mask := t.slots, uint64(len(t.slots)-1)
+	out = slices.Grow(out, keys.rows)[:keys.rows]
+	if keys.valid != nil {
+		return out, t.insertNullable(keys, uint32(next), out, fresh)
+	}
 	id := uint32(next)
-	for i, k := range keys.words {
-		if keys.valid != nil && !column.IsValid(keys.valid, i) {
-			if *keys.null < 0 {
-				*keys.null = int32(id)
-				id++
-				fresh = append(fresh, int32(i))
-			}
-			out = append(out, uint32(*keys.null))
+	slots, mask := t.slots, uint64(len(t.slots)-1)
+	for i, k := range keys.words[:len(out)] {
+		s := &slots[hashWord(k)&mask]
+		if s.key == k && s.id != 0 {
+			out[i] = s.id - 1
 			continue
 		}
-		h := hashWord(k) & mask
-		for slots[h].id != 0 && slots[h].key != k {
-			h = (h + 1) & mask
-		}
-		if slots[h].id == 0 {
+		if out[i] = t.number(k, id); out[i] == id {
 			id++
-			slots[h] = wordSlot{key: k, id: id}
 			fresh = append(fresh, int32(i))
-			if t.used++; 2*t.used > len(slots) {
-				t.resize(2 * len(slots))
-				slots, mask = t.slots, uint64(len(t.slots)-1)
-			}
-			out = append(out, id-1)
-			continue
+			slots, mask = t.slots, uint64(len(t.slots)-1)
 		}
-		out = append(out, slots[h].id-1)
 	}
 	return out, fresh
+}
+
+func (t *wordTable) insertNullable(keys *batchKeys, id uint32, out []uint32, fresh []int32) []int32 {
+	for i, k := range keys.words[:len(out)] {
+		if column.IsValid(keys.valid, i) {
+			out[i] = t.number(k, id)
+		} else {
+			if *keys.null < 0 {
+				*keys.null = int32(id)
+			}
+			out[i] = uint32(*keys.null)
+		}
+		if out[i] == id {
+			id++
+			fresh = append(fresh, int32(i))
+		}
+	}
+	return fresh
+}
+
+// number returns the number of k, which is next if k is new.
+func (t *wordTable) number(k uint64, next uint32) uint32 {
+	slots, mask := t.slots, uint64(len(t.slots)-1)
+	h := hashWord(k) & mask
+	for slots[h].id != 0 {
+		if slots[h].key == k {
+			return slots[h].id - 1
+		}
+		h = (h + 1) & mask
+	}
+	slots[h] = wordSlot{key: k, id: next + 1}
+	if t.used++; 2*t.used > len(slots) {
+		t.resize(2 * len(slots))
+	}
+	return next
 }
 
 // reserve makes room for more keys.
@@ -94,14 +121,30 @@ func (t *wordTable) resize(size int) {
 	}
 }
 
+// find looks at the first slot of every key without a branch, so that the processor has many of them under way at a time, and
+// then goes on with the keys that met another one there.
 func (t *wordTable) find(keys *batchKeys, out []int32) []int32 {
-	slots, mask := t.slots, uint64(len(t.slots)-1)
-	for _, k := range keys.words {
-		h := hashWord(k) & mask
+	out = slices.Grow(out, keys.rows)[:keys.rows]
+	t.others = slices.Grow(t.others[:0], keys.rows)[:keys.rows]
+	slots, mask, others, n := t.slots, uint64(len(t.slots)-1), t.others, 0
+	for i, k := range keys.words[:len(out)] {
+		s := &slots[hashWord(k)&mask]
+		id, other := int32(s.id)-1, 0
+		if s.key != k {
+			other = int(min(s.id, 1))
+			id = -1
+		}
+		out[i] = id
+		others[n] = int32(i)
+		n += other
+	}
+	for _, i := range others[:n] {
+		k := keys.words[i]
+		h := (hashWord(k) + 1) & mask
 		for slots[h].id != 0 && slots[h].key != k {
 			h = (h + 1) & mask
 		}
-		out = append(out, int32(slots[h].id)-1)
+		out[i] = int32(slots[h].id) - 1
 	}
 	return out
 }
@@ -236,6 +279,9 @@ type byteTable struct {
 	hashSlots
 	data []byte
 	ends []int // of each key in data, by number
+
+	hash  []uint64   // of each key of the batch at hand
+	first []hashSlot // and the slot where the search for it begins
 }
 
 func newByteTable() *byteTable { return &byteTable{hashSlots: newHashSlots()} }
@@ -250,16 +296,39 @@ func (t *byteTable) equal(id uint32, key []byte) bool {
 	return bytes.Equal(t.data[from:t.ends[id]], key)
 }
 
+// look hashes the keys of a batch and fetches the first slot of each: without a branch in between the processor has many
+// of these look-ups under way at a time.
+func (t *byteTable) look(keys *byteKeys) {
+	rows := len(keys.ends)
+	t.hash = slices.Grow(t.hash[:0], rows)[:rows]
+	for i := range t.hash {
+		t.hash[i] = xxh3.Hash(keys.at(i))
+	}
+	t.first = slices.Grow(t.first[:0], rows)[:rows]
+	slots, mask := t.slots, uint64(len(t.slots)-1)
+	for i, h := range t.hash {
+		t.first[i] = slots[h&mask]
+	}
+}
+
+// number returns the number of the i-th key of the batch that look has seen, or the free slot where it belongs.
+func (t *byteTable) number(keys *byteKeys, i int) (id uint32, slot int, found bool) {
+	h, key, s := t.hash[i], keys.at(i), t.first[i]
+	if s.id != 0 && s.tag == uint32(h>>32) && t.equal(s.id-1, key) {
+		return s.id - 1, 0, true
+	}
+	return t.lookup(h, func(id uint32) bool { return t.equal(id, key) })
+}
+
 func (t *byteTable) insert(keys *batchKeys, _ int, out []uint32, fresh []int32) ([]uint32, []int32) {
+	t.look(keys.bytes)
 	for i := range keys.rows {
-		key := keys.bytes.at(i)
-		h := xxh3.Hash(key)
-		id, slot, found := t.lookup(h, func(id uint32) bool { return t.equal(id, key) })
+		id, slot, found := t.number(keys.bytes, i)
 		if !found {
 			id = uint32(len(t.hashes))
-			t.data = append(t.data, key...)
+			t.data = append(t.data, keys.bytes.at(i)...)
 			t.ends = append(t.ends, len(t.data))
-			t.add(h, slot)
+			t.add(t.hash[i], slot)
 			fresh = append(fresh, int32(i))
 		}
 		out = append(out, id)
@@ -268,9 +337,9 @@ func (t *byteTable) insert(keys *batchKeys, _ int, out []uint32, fresh []int32) 
 }
 
 func (t *byteTable) find(keys *batchKeys, out []int32) []int32 {
+	t.look(keys.bytes)
 	for i := range keys.rows {
-		key := keys.bytes.at(i)
-		id, _, found := t.lookup(xxh3.Hash(key), func(id uint32) bool { return t.equal(id, key) })
+		id, _, found := t.number(keys.bytes, i)
 		if !found {
 			out = append(out, -1)
 			continue
@@ -297,10 +366,28 @@ func (k *byteKeys) at(i int) []byte {
 
 func (k *byteKeys) encode(cols []keyColumn, in []arrow.Array, rows int) {
 	k.data, k.ends = k.data[:0], k.ends[:0]
+	if a, ok := in[0].(*array.Binary); ok && len(cols) == 1 && (cols[0].coll == nil || cols[0].trimmed) && a.NullN() == 0 {
+		k.encodeStrings(a, cols[0].trimmed)
+		return
+	}
 	for i := range rows {
 		for c := range cols {
 			k.data = cols[c].appendKey(k.data, in[c], i)
 		}
+		k.ends = append(k.ends, len(k.data))
+	}
+}
+
+// encodeStrings is encode for a single column of strings, compared as they are or without trailing spaces.
+func (k *byteKeys) encodeStrings(a *array.Binary, trim bool) {
+	offsets, data := a.ValueOffsets(), a.ValueBytes()
+	for i := range a.Len() {
+		v := data[offsets[i]:offsets[i+1]]
+		if trim && len(v) > 0 && v[len(v)-1] == ' ' {
+			v = value.TrimSpaces(v)
+		}
+		k.data = binary.LittleEndian.AppendUint32(append(k.data, 1), uint32(len(v)))
+		k.data = append(k.data, v...)
 		k.ends = append(k.ends, len(k.data))
 	}
 }

@@ -10,10 +10,10 @@ import (
 // timeFunctions take dates apart. Those that need a real day give NULL for a date with a zero month or day.
 func timeFunctions() functions {
 	return functions{
-		tipb.ScalarFuncSig_Year:             {spec: "t:i", total: true, bind: bindYear},
-		tipb.ScalarFuncSig_Month:            {spec: "t:i", total: true, row: fieldRow(value.Time.Month)},
-		tipb.ScalarFuncSig_DayOfMonth:       {spec: "t:i", total: true, row: fieldRow(value.Time.Day)},
-		tipb.ScalarFuncSig_Quarter:          {spec: "t:i", total: true, row: fieldRow(value.Time.Quarter)},
+		tipb.ScalarFuncSig_Year:             {spec: "t:i", total: true, bind: bindPart(value.Time.Year)},
+		tipb.ScalarFuncSig_Month:            {spec: "t:i", total: true, bind: bindPart(value.Time.Month)},
+		tipb.ScalarFuncSig_DayOfMonth:       {spec: "t:i", total: true, bind: bindPart(value.Time.Day)},
+		tipb.ScalarFuncSig_Quarter:          {spec: "t:i", total: true, bind: bindPart(value.Time.Quarter)},
 		tipb.ScalarFuncSig_Hour:             {spec: "u:i", row: durationRow(func(h, _, _, _ int64) int64 { return h })},
 		tipb.ScalarFuncSig_Minute:           {spec: "u:i", row: durationRow(func(_, m, _, _ int64) int64 { return m })},
 		tipb.ScalarFuncSig_Second:           {spec: "u:i", row: durationRow(func(_, _, s, _ int64) int64 { return s })},
@@ -48,26 +48,25 @@ func timeFunctions() functions {
 	}
 }
 
-// bindYear is a loop of its own: grouping by year is what reports do.
-func bindYear(*frame) (kernel, error) {
-	return func(f *frame, rows rowset) error {
-		v, out := f.a[0], f.out.i64
-		if rows.sel == nil && !v.isConst() {
-			for i, x := range v.i64[:rows.n] {
-				out[i] = int64(value.Time(x).Year())
+// bindPart takes a part of every date: a loop of its own, as grouping by year or month is what reports do.
+func bindPart(field func(value.Time) int) func(*frame) (kernel, error) {
+	return func(*frame) (kernel, error) {
+		return func(f *frame, rows rowset) error {
+			v, out := f.a[0], f.out.i64
+			if rows.sel == nil && !v.isConst() {
+				out = out[:rows.n]
+				for i, x := range v.i64[:rows.n] {
+					out[i] = int64(field(value.Time(x)))
+				}
+				return nil
+			}
+			for j := range rows.len() {
+				i := rows.at(j)
+				out[i] = int64(field(v.time(i)))
 			}
 			return nil
-		}
-		for j := range rows.len() {
-			i := rows.at(j)
-			out[i] = int64(v.time(i).Year())
-		}
-		return nil
-	}, nil
-}
-
-func fieldRow(field func(value.Time) int) rowFn {
-	return func(f *frame, i int) error { return f.setInt(i, field(f.a[0].time(i))) }
+		}, nil
+	}
 }
 
 // dayRow is for functions that need a day of the calendar.
