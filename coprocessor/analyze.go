@@ -66,7 +66,10 @@ func (e *Endpoint) sample(ctx context.Context, in *tipb.AnalyzeColumnsReq, kv ex
 	if err != nil {
 		return nil, err
 	}
-	turn := &slot{s: e.slots}
+	turn, err := e.slots.queue(req.GetContext())
+	if err != nil {
+		return nil, err
+	}
 	if err := turn.take(ctx); err != nil {
 		return nil, err
 	}

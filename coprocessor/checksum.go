@@ -8,6 +8,7 @@ import (
 	"hash/crc64"
 
 	"github.com/pingcap/kvproto/pkg/coprocessor"
+	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 	"github.com/pingcap/tipb/go-tipb"
 )
 
@@ -35,7 +36,7 @@ func (e *Endpoint) checksum(ctx context.Context, req *coprocessor.Request) (*cop
 		return nil, err
 	}
 	reader := newRangeReader(v.snap, req.Ranges, 0, v.opts)
-	out, err := e.sum(ctx, reader, in.Rule)
+	out, err := e.sum(ctx, req.GetContext(), reader, in.Rule)
 	if err := errors.Join(err, reader.close(), v.snap.Close()); err != nil {
 		return nil, err
 	}
@@ -46,8 +47,11 @@ func (e *Endpoint) checksum(ctx context.Context, req *coprocessor.Request) (*cop
 	return &coprocessor.Response{Data: data}, nil
 }
 
-func (e *Endpoint) sum(ctx context.Context, reader *rangeReader, rule *tipb.ChecksumRewriteRule) (*tipb.ChecksumResponse, error) {
-	turn := &slot{s: e.slots}
+func (e *Endpoint) sum(ctx context.Context, pb *kvrpcpb.Context, reader *rangeReader, rule *tipb.ChecksumRewriteRule) (*tipb.ChecksumResponse, error) {
+	turn, err := e.slots.queue(pb)
+	if err != nil {
+		return nil, err
+	}
 	if err := turn.take(ctx); err != nil {
 		return nil, err
 	}

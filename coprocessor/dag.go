@@ -72,7 +72,10 @@ func (r *dagRun) execute(ctx context.Context, sink func(executor.Batch) error) (
 		return nil, err
 	}
 	if !r.isSmall() {
-		r.slot = &slot{s: r.e.slots}
+		var err error
+		if r.slot, err = r.e.slots.queue(r.req.GetContext()); err != nil {
+			return nil, err
+		}
 		if err := r.checkLocks(sink != nil); err != nil {
 			return nil, err
 		}

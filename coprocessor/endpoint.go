@@ -63,7 +63,7 @@ func NewEndpoint(store storage.Store, c *txn.Concurrency, o Options) *Endpoint {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Endpoint{store: store, locks: c, opts: o, slots: newSlots(o.Concurrency)}
+	return &Endpoint{store: store, locks: c, opts: o, slots: newSlots(o.Concurrency, o.Now)}
 }
 
 // The request types.
