@@ -204,7 +204,7 @@ func (s *Store) openRaft(context.Context) error {
 	s.locks = txn.NewConcurrency()
 	s.beats = s.opts.PD.Heartbeats(s.onOrder)
 	s.opened(func() error { s.beats.Close(); return nil })
-	s.transport = transport.New(s.resolve, transport.Options{Logger: s.log})
+	s.transport = transport.New(s.resolve, transport.Options{ClusterID: s.ident.ClusterID, Logger: s.log})
 	s.opened(s.transport.Close)
 	cfg := s.opts.Raft
 	cfg.StoreID, cfg.ClusterID = s.ident.StoreID, s.ident.ClusterID

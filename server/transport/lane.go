@@ -102,7 +102,7 @@ func (l *lane) stream(ok func()) error {
 		return l.t.ctx.Err()
 	case <-l.wake:
 	}
-	ctx, cancel := context.WithCancel(l.t.ctx)
+	ctx, cancel := context.WithCancel(l.t.outgoing(l.t.ctx))
 	defer cancel()
 	conn, err := l.connect(ctx)
 	if err != nil {
@@ -188,7 +188,7 @@ func (l *lane) close() error {
 
 // sendSnapshot streams a snapshot and waits until the receiver has taken it.
 func (l *lane) sendSnapshot(msg *raft_serverpb.RaftMessage, src raftstore.SnapshotSource) error {
-	ctx, cancel := context.WithCancel(l.t.ctx)
+	ctx, cancel := context.WithCancel(l.t.outgoing(l.t.ctx))
 	defer cancel()
 	conn, err := l.connect(ctx)
 	if err != nil {

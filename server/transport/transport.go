@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"strconv"
 	"sync"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/pingcap/kvproto/pkg/tikvpb"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/scree-db/scree/raftstore"
@@ -23,6 +25,7 @@ type Resolver func(ctx context.Context, storeID uint64) (addr string, err error)
 
 // Options of a Transport. Zero values stand for the defaults named.
 type Options struct {
+	ClusterID     uint64       // goes with all streams; those of other clusters are refused. 0: not checked
 	QueueMessages int          // that wait for one store, 8192; more are dropped
 	QueueBytes    int          // of them, 128 MiB
 	Logger        *slog.Logger // slog.Default()
@@ -147,8 +150,33 @@ func (t *Transport) SendSnapshot(msg *raft_serverpb.RaftMessage, src raftstore.S
 	t.goRun(func() { done(errors.Join(l.sendSnapshot(msg, src), src.Close())) })
 }
 
+// clusterKey names the sender's cluster in a stream's metadata: messages themselves tell stores and peers, whose ids other
+// clusters have too.
+const clusterKey = "scree-cluster-id"
+
+// outgoing is the context of a stream to another store.
+func (t *Transport) outgoing(ctx context.Context) context.Context {
+	if t.opts.ClusterID == 0 {
+		return ctx
+	}
+	return metadata.AppendToOutgoingContext(ctx, clusterKey, strconv.FormatUint(t.opts.ClusterID, 10))
+}
+
+// checkCluster refuses streams of stores that say they belong to another cluster.
+func (t *Transport) checkCluster(ctx context.Context) error {
+	for _, id := range metadata.ValueFromIncomingContext(ctx, clusterKey) {
+		if t.opts.ClusterID != 0 && id != strconv.FormatUint(t.opts.ClusterID, 10) {
+			return status.Errorf(codes.FailedPrecondition, "messages of cluster %s, this store belongs to %d", id, t.opts.ClusterID)
+		}
+	}
+	return nil
+}
+
 // Raft serves the stream of single messages.
 func (t *Transport) Raft(stream tikvpb.Tikv_RaftServer) error {
+	if err := t.checkCluster(stream.Context()); err != nil {
+		return err
+	}
 	for {
 		msg, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
@@ -165,6 +193,9 @@ func (t *Transport) Raft(stream tikvpb.Tikv_RaftServer) error {
 
 // BatchRaft serves the stream of batched messages.
 func (t *Transport) BatchRaft(stream tikvpb.Tikv_BatchRaftServer) error {
+	if err := t.checkCluster(stream.Context()); err != nil {
+		return err
+	}
 	for {
 		batch, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
@@ -192,6 +223,9 @@ func (t *Transport) receive(msg *raft_serverpb.RaftMessage) error {
 
 // Snapshot serves the stream of one snapshot: the message first, then the chunks.
 func (t *Transport) Snapshot(stream tikvpb.Tikv_SnapshotServer) error {
+	if err := t.checkCluster(stream.Context()); err != nil {
+		return err
+	}
 	r := t.bound()
 	if r == nil {
 		return status.Error(codes.Unavailable, "the store is not open yet")

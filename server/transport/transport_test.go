@@ -132,6 +132,32 @@ func TestMessagesArriveInOrder(t *testing.T) {
 	}
 }
 
+// Streams of another cluster's stores, whose ids may be the same, are refused.
+func TestForeignClusterIsRefused(t *testing.T) {
+	receiver, sender := &inbox{}, &inbox{}
+	receiving := transport.New(nil, transport.Options{ClusterID: 1})
+	receiving.Bind(receiver)
+	addr, _ := listen(t, "127.0.0.1:0", receiving)
+	resolve := func(context.Context, uint64) (string, error) { return addr, nil }
+	foreign := transport.New(resolve, transport.Options{ClusterID: 2})
+	foreign.Bind(sender)
+	own := transport.New(resolve, transport.Options{ClusterID: 1})
+	own.Bind(&inbox{})
+	done := make(chan error, 1)
+	foreign.SendSnapshot(message(1), &chunks{closed: make(chan struct{})}, func(err error) { done <- err })
+	require.ErrorContains(t, <-done, "cluster")
+	eventually(t, func() bool {
+		foreign.Send(message(1))
+		return sender.lost() > 0
+	})
+	own.Send(message(2))
+	eventually(t, func() bool { return receiver.count() > 0 })
+	require.Equal(t, []*raft_serverpb.RaftMessage{message(2)}, receiver.messages)
+	for _, tr := range []*transport.Transport{foreign, own, receiving} {
+		require.NoError(t, tr.Close())
+	}
+}
+
 // Messages to a store that is away are lost and reported; when it is back they arrive again.
 func TestReconnect(t *testing.T) {
 	send, sender, receiver, restart, stop := pair(t)

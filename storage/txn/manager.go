@@ -28,6 +28,8 @@ type ManagerOptions struct {
 	After func(time.Duration) <-chan time.Time
 	// Now is the clock by which waits are measured, time.Now by default.
 	Now func() time.Time
+	// ResponseBytesMax bounds the pairs of one response: beyond it reads fail, 512 MiB by default.
+	ResponseBytesMax int
 	// Logger is slog.Default() by default.
 	Logger *slog.Logger
 }
@@ -59,6 +61,9 @@ func (o ManagerOptions) withDefaults() ManagerOptions {
 	}
 	if o.Detector == nil {
 		o.Detector = loneDetector{NewWaitGraph(o.LockWait, o.Now)}
+	}
+	if o.ResponseBytesMax == 0 {
+		o.ResponseBytesMax = 512 << 20
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()

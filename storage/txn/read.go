@@ -88,15 +88,32 @@ func (m *Manager) BatchGet(ctx context.Context, req *kvrpcpb.BatchGetRequest) (*
 		return resp, nil
 	}
 	p := mvcc.NewPointReader(snap, readOptions(req.Context, req.Version))
-	resp.Pairs, err = batchGet(p, req.Keys, req.NeedCommitTs)
+	resp.Pairs, err = batchGet(ctx, p, req.Keys, req.NeedCommitTs, allowance{m.opts.ResponseBytesMax})
 	if err := join(err, join(p.Close(), snap.Close())); err != nil {
-		return nil, err
+		if resp.Error, err = keyError(err); err != nil {
+			return nil, err
+		}
+		resp.Pairs = []*kvrpcpb.KvPair{{Error: resp.Error}}
 	}
 	return resp, nil
 }
 
-func batchGet(p *mvcc.PointReader, keys [][]byte, needTS bool) (pairs []*kvrpcpb.KvPair, err error) {
-	for _, k := range keys {
+// allowance is what is left of the bytes that the pairs of a response may have.
+type allowance struct{ bytes int }
+
+func (a *allowance) spend(key, value []byte) error {
+	const pairBytes = 128 // of a pair, beside key and value
+	if a.bytes -= len(key) + len(value) + pairBytes; a.bytes < 0 {
+		return &mvcc.AbortError{Reason: "the pairs are too large for one response: ask for fewer"}
+	}
+	return nil
+}
+
+func batchGet(ctx context.Context, p *mvcc.PointReader, keys [][]byte, needTS bool, left allowance) (pairs []*kvrpcpb.KvPair, err error) {
+	for n, k := range keys {
+		if n%scanCheckEvery == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		val, ts, err := p.Get(k)
 		failed, err := keyError(err)
 		if err != nil {
@@ -104,6 +121,9 @@ func batchGet(p *mvcc.PointReader, keys [][]byte, needTS bool) (pairs []*kvrpcpb
 		}
 		if val == nil && failed == nil {
 			continue
+		}
+		if err := left.spend(k, val); err != nil {
+			return nil, err
 		}
 		pair := &kvrpcpb.KvPair{Error: failed, Key: k, Value: val}
 		if needTS {
@@ -133,9 +153,12 @@ func (m *Manager) Scan(ctx context.Context, req *kvrpcpb.ScanRequest) (*kvrpcpb.
 		resp.Pairs = []*kvrpcpb.KvPair{{Error: resp.Error}}
 		return resp, nil
 	}
-	resp.Pairs, err = scan(ctx, snap, start, end, req)
+	resp.Pairs, err = scan(ctx, snap, start, end, req, allowance{m.opts.ResponseBytesMax})
 	if err := join(err, snap.Close()); err != nil {
-		return nil, err
+		if resp.Error, err = keyError(err); err != nil {
+			return nil, err
+		}
+		resp.Pairs = []*kvrpcpb.KvPair{{Error: resp.Error}}
 	}
 	return resp, nil
 }
@@ -143,7 +166,7 @@ func (m *Manager) Scan(ctx context.Context, req *kvrpcpb.ScanRequest) (*kvrpcpb.
 // scanCheckEvery is the number of keys after which a scan looks at its context.
 const scanCheckEvery = 1024
 
-func scan(ctx context.Context, snap storage.Snapshot, start, end []byte, req *kvrpcpb.ScanRequest) (pairs []*kvrpcpb.KvPair, err error) {
+func scan(ctx context.Context, snap storage.Snapshot, start, end []byte, req *kvrpcpb.ScanRequest, left allowance) (pairs []*kvrpcpb.KvPair, err error) {
 	o := readOptions(req.Context, req.Version)
 	o.Desc, o.KeyOnly = req.Reverse, req.KeyOnly
 	if req.SampleStep > 0 {
@@ -165,6 +188,9 @@ func scan(ctx context.Context, snap storage.Snapshot, start, end []byte, req *kv
 		}
 		if req.SampleStep > 0 && n%req.SampleStep != 0 {
 			continue
+		}
+		if err := left.spend(key, val); err != nil {
+			return nil, err
 		}
 		pairs = append(pairs, newPair(key, val, failed))
 	}
