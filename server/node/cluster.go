@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/pingcap/kvproto/pkg/pdpb"
 	"github.com/pingcap/tipb/go-tipb"
 	"golang.org/x/sync/errgroup"
@@ -36,6 +37,8 @@ type ClusterOptions struct {
 	Host  string
 	Ports Ports
 	PD    pd.Config
+	// FS is what the stores' databases are on; nil: the operating system's.
+	FS vfs.FS
 	// CacheBytes is shared by the stores' block caches; 0 leaves each with the engine's default.
 	CacheBytes  int64
 	Raft        raftstore.Config
@@ -181,7 +184,7 @@ func (c *Cluster) startStores(ctx context.Context, o ClusterOptions) error {
 
 func (c *Cluster) storeOptions(o ClusterOptions, i int) StoreOptions {
 	return StoreOptions{
-		Dir: o.storeDir(i), PD: c.client,
+		Dir: o.storeDir(i), PD: c.client, FS: o.FS,
 		Addr: o.addr(o.Ports.Store, i), StatusAddr: o.addr(o.Ports.StoreStatus, i),
 		CacheBytes: o.CacheBytes / int64(o.Stores), Raft: o.Raft, Coprocessor: o.Coprocessor, GC: o.GC, API: o.API,
 		ResolveInterval: o.ResolveInterval,

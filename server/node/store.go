@@ -13,6 +13,7 @@ import (
 	"time"
 
 	arrowflight "github.com/apache/arrow/go/v17/arrow/flight"
+	"github.com/cockroachdb/pebble/v2/vfs"
 	deadlockpb "github.com/pingcap/kvproto/pkg/deadlock"
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 	"github.com/pingcap/kvproto/pkg/metapb"
@@ -46,6 +47,8 @@ type StoreOptions struct {
 	Addr, StatusAddr string
 	// AdvertiseAddr is what others dial; empty: the address listened on.
 	AdvertiseAddr string
+	// FS is what the databases are on; nil: the operating system's.
+	FS vfs.FS
 	// CacheBytes bounds the block cache of the data database; 0 is the engine's default.
 	CacheBytes int64
 	// Raft tunes replication; its ids are filled in.
@@ -184,13 +187,13 @@ func (s *Store) identify(ctx context.Context) error {
 func (s *Store) openEngines(context.Context) error {
 	var err error
 	s.data, err = engine.Open(filepath.Join(s.opts.Dir, "data"),
-		engine.Options{CacheBytes: s.opts.CacheBytes, DisableWAL: true, Logger: s.log})
+		engine.Options{FS: s.opts.FS, CacheBytes: s.opts.CacheBytes, DisableWAL: true, Logger: s.log})
 	if err != nil {
 		return err
 	}
 	s.opened(s.data.Close)
 	s.logs, err = engine.Open(filepath.Join(s.opts.Dir, "raft"), engine.Options{
-		CacheBytes: logCacheBytes, MemTableBytes: logMemTableBytes, Uncompressed: true, Logger: s.log,
+		FS: s.opts.FS, CacheBytes: logCacheBytes, MemTableBytes: logMemTableBytes, Uncompressed: true, Logger: s.log,
 	})
 	if err != nil {
 		return err
