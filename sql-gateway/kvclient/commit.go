@@ -73,8 +73,7 @@ const (
 func (t *Txn) Commit(ctx context.Context) error {
 	defer t.stopHeartbeat()
 	if !t.buf.writes() {
-		t.release(t.locked())
-		return nil
+		return t.endLocks(ctx)
 	}
 	cm := t.newCommitter()
 	defer func() { cm.stopBeat() }()

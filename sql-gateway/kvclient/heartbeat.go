@@ -24,7 +24,10 @@ func (c *Client) keepAlive(startTS uint64, primary []byte, age, life time.Durati
 				return
 			}
 			age += life / 2
-			if alive := c.beat(ctx, startTS, primary, age+lockTTLMax); !alive {
+			alive, err := c.beat(ctx, startTS, primary, age+lockTTLMax)
+			if err != nil { // the next one may get through
+				c.opts.Logger.Warn("heartbeat of a transaction failed", "start_ts", startTS, "err", err)
+			} else if !alive {
 				return
 			}
 		}
@@ -32,18 +35,14 @@ func (c *Client) keepAlive(startTS uint64, primary []byte, age, life time.Durati
 	return cancel
 }
 
-// beat is one heartbeat. The lock is not alive if the store says so; a store that cannot be asked is asked again later.
-func (c *Client) beat(ctx context.Context, startTS uint64, primary []byte, ttl time.Duration) (alive bool) {
+// beat makes a primary lock live until at least ttl after startTS, and reports whether it is there.
+func (c *Client) beat(ctx context.Context, startTS uint64, primary []byte, ttl time.Duration) (alive bool, err error) {
 	var resp *kvrpcpb.TxnHeartBeatResponse
-	err := c.send(ctx, newBackoff(&c.opts, lockTTLMin), primary, func(st Store, r *Region) (*errorpb.Error, error) {
+	err = c.send(ctx, newBackoff(&c.opts, lockTTLMin), primary, func(st Store, r *Region) (*errorpb.Error, error) {
 		var err error
 		resp, err = st.KvTxnHeartBeat(ctx, &kvrpcpb.TxnHeartBeatRequest{Context: r.Context(), PrimaryLock: primary,
 			StartVersion: startTS, AdviseLockTtl: uint64(ttl / time.Millisecond)})
 		return resp.GetRegionError(), err
 	})
-	if err != nil {
-		c.opts.Logger.Warn("heartbeat of a transaction failed", "start_ts", startTS, "err", err)
-		return true
-	}
-	return resp.Error == nil
+	return err == nil && resp.Error == nil, err
 }

@@ -198,6 +198,21 @@ func (l *lockCall) blocked(ctx context.Context, bo *Backoff, locks []*kvrpcpb.Lo
 	return nil
 }
 
+// endLocks is Commit without writes. What was read under the locks is as good as a snapshot only if they were held all the time:
+// the primary's is the first to go, for whoever finds the transaction dead.
+func (t *Txn) endLocks(ctx context.Context) error {
+	keys := t.locked()
+	if len(keys) == 0 {
+		return nil
+	}
+	alive, err := t.c.beat(ctx, t.startTS, t.pess.primary, 0)
+	t.release(keys)
+	if err == nil && !alive {
+		err = ErrRolledBack
+	}
+	return err
+}
+
 // locked lists the keys whose locks the transaction holds.
 func (t *Txn) locked() (keys [][]byte) {
 	if t.pess == nil || t.pess.stop == nil {

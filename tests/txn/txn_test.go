@@ -18,12 +18,18 @@ import (
 	"github.com/scree-db/scree/sql-gateway/kvclient"
 )
 
-func start(t *testing.T, stores int) *kvclient.Client {
+func start(t *testing.T, stores int) *kvclient.Client { return connect(t, startCluster(t, stores)) }
+
+func startCluster(t *testing.T, stores int) *node.Cluster {
 	ctx := context.Background()
 	c, err := node.StartCluster(ctx, node.ClusterOptions{Dir: t.TempDir(), Stores: stores})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, c.Close()) })
 	require.NoError(t, c.WaitReady(ctx))
+	return c
+}
+
+func connect(t *testing.T, c *node.Cluster) *kvclient.Client {
 	client := kvclient.New(c.Placement(), c.Dialer(), kvclient.Options{})
 	t.Cleanup(func() { require.NoError(t, client.Close()) })
 	return client
@@ -186,21 +192,13 @@ func bank(t *testing.T, c *kvclient.Client) {
 	checkSum(t, c)
 }
 
+// transfer moves money in one transaction after the other until one is committed.
 func transfer(t require.TestingT, c *kvclient.Client, from, to int) {
 	if from == to {
 		return
 	}
-	ctx := context.Background()
 	for {
-		txn := begin(t, c)
-		for i, delta := range map[int]int{from: -1, to: 1} {
-			v, err := txn.Get(ctx, []byte(account(i)))
-			require.NoError(t, err)
-			n, err := strconv.Atoi(string(v))
-			require.NoError(t, err)
-			require.NoError(t, txn.Set([]byte(account(i)), []byte(strconv.Itoa(n+delta))))
-		}
-		err := txn.Commit(ctx)
+		err := tryTransfer(context.Background(), c, from, to)
 		var conflict *kvclient.WriteConflictError
 		if errors.As(err, &conflict) {
 			continue
@@ -208,6 +206,51 @@ func transfer(t require.TestingT, c *kvclient.Client, from, to int) {
 		require.NoError(t, err)
 		return
 	}
+}
+
+func tryTransfer(ctx context.Context, c *kvclient.Client, from, to int) error {
+	txn, err := c.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	for i, delta := range map[int]int{from: -1, to: 1} {
+		v, err := txn.Get(ctx, []byte(account(i)))
+		if err != nil {
+			return err
+		}
+		n, err := strconv.Atoi(string(v))
+		if err != nil {
+			return err
+		}
+		if err := txn.Set([]byte(account(i)), []byte(strconv.Itoa(n+delta))); err != nil {
+			return err
+		}
+	}
+	return txn.Commit(ctx)
+}
+
+// TestBankOfMortals: the sum stays the same while clients die in the middle of transfers.
+func TestBankOfMortals(t *testing.T) {
+	cluster := startCluster(t, 3)
+	c := connect(t, cluster)
+	var pairs []string
+	for i := range accounts {
+		pairs = append(pairs, account(i), strconv.Itoa(balance))
+	}
+	put(t, c, pairs...)
+	require.NoError(t, c.Split(context.Background(), keys(account(accounts/3), account(accounts/2))))
+	deaths := map[string]int{}
+	for life := range 60 {
+		m := newMortal(cluster, uint64(life), life%12, deaths)
+		for i := 0; m.ctx.Err() == nil; i++ {
+			if from, to := (life+i)%accounts, (life*5+i*7+1)%accounts; from != to {
+				_ = tryTransfer(m.ctx, m.Client, from, to) // it fails in all ways, at the latest by death
+			}
+		}
+		require.NoError(t, m.Close())
+		checkSum(t, c)
+	}
+	require.NotEmpty(t, deaths)
 }
 
 func checkSum(t require.TestingT, c *kvclient.Client) {
