@@ -45,6 +45,7 @@ bench: build tools ## benchmarks; docs/performance.md has figures of a named mac
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./codec/... ./executor/... ./storage/... ./raftstore/... ./coprocessor/...
 	$(GO) test -run '^$$' -bench RowLeaf -benchtime 10x ./tests/bench
 	$(GO) test -run '^$$' -bench Overwritten -benchtime 10x ./tests/bench
+	$(GO) run ./tests/bench/kv
 	$(GO) run ./tests/bench -scale 1
 
 kernels: ## operators in memory beside the machine's bandwidth and DuckDB (needs a C compiler)
