@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 }
 
 // limit bounds everything that is waited for.
-const limit = 20 * time.Second
+const limit = time.Minute
 
 func start(t testing.TB, stores int) *testcluster.Cluster { return startIn(t, t.TempDir(), stores) }
 
