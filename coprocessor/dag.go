@@ -20,17 +20,20 @@ import (
 
 // dagRun is one DAG request under way. One goroutine.
 type dagRun struct {
-	e       *Endpoint
-	req     *coprocessor.Request
-	dag     *tipb.DAGRequest
-	view    *view
-	env     *executor.Env
-	root    *tipb.Executor
-	reader  *rangeReader
-	op      executor.Operator
-	slot    *slot
-	offsets []uint32
-	begin   time.Time
+	e        *Endpoint
+	req      *coprocessor.Request
+	dag      *tipb.DAGRequest
+	view     *view
+	env      *executor.Env
+	root     *tipb.Executor
+	scans    int            // that the request's ranges are for
+	readers  []*rangeReader // of these, in the order of the plan
+	looked   looked         // beside them
+	channels []*channel
+	op       executor.Operator
+	slot     *slot
+	offsets  []uint32
+	begin    time.Time
 	// rows that were output, of them the page counts.
 	rows uint64
 }
@@ -42,7 +45,7 @@ func (e *Endpoint) runDAG(ctx context.Context, req *coprocessor.Request, sink fu
 		return nil, err
 	}
 	r := &dagRun{e: e, req: req, dag: dag, offsets: dag.OutputOffsets, begin: e.opts.Now()}
-	view, err := e.open(ctx, req, dag.GetStartTsFallback())
+	view, err := e.open(ctx, req, dag.GetStartTsFallback(), recordRanges(dag.Executors)...)
 	if err != nil {
 		return nil, err
 	}
@@ -58,10 +61,7 @@ func (r *dagRun) close() error {
 	if r.op != nil {
 		err = r.op.Close()
 	}
-	if r.reader != nil {
-		err = errors.Join(err, r.reader.close())
-	}
-	return errors.Join(err, r.view.snap.Close())
+	return errors.Join(err, r.closeReaders(), r.view.snap.Close())
 }
 
 func (r *dagRun) execute(ctx context.Context, sink func(executor.Batch) error) (*coprocessor.Response, error) {
@@ -102,11 +102,11 @@ func (r *dagRun) unchanged() bool {
 // isSmall reports whether the request reads so few keys that it need not queue.
 func (r *dagRun) isSmall() bool {
 	const few = 16
-	if len(r.req.Ranges) > few {
+	if len(r.req.Ranges) > few || r.scans > 1 {
 		return false
 	}
 	for _, kr := range r.req.Ranges {
-		if !isPoint(kr, r.reader.keyLen) {
+		if !isPoint(kr, r.main().keyLen) {
 			return false
 		}
 	}
@@ -119,6 +119,11 @@ func (r *dagRun) checkLocks(streams bool) error {
 	ranges := r.req.Ranges
 	if !streams || len(ranges) == 0 {
 		return nil
+	}
+	for _, kr := range recordRanges(r.dag.Executors) {
+		if err := mvcc.CheckLocks(r.view.snap, kr.Start, kr.End, func([]byte) bool { return true }, r.view.opts); err != nil {
+			return err
+		}
 	}
 	concerns := func(key []byte) bool { return covers(ranges, key) }
 	return mvcc.CheckLocks(r.view.snap, ranges[0].Start, ranges[len(ranges)-1].End, concerns, r.view.opts)
@@ -144,6 +149,12 @@ func (r *dagRun) build() error {
 	if r.root, err = executor.Tree(r.dag.Executors); err != nil {
 		return err
 	}
+	if err := checkCapabilities(r.root, r.dag.Flags); err != nil {
+		return err
+	}
+	if r.scans = scansOf(r.root); r.scans < 1 {
+		return errors.New("a DAG without a scan is not supported")
+	}
 	if r.op, err = executor.Build(r.root, r.leaf, r.env); err != nil {
 		return err
 	}
@@ -152,51 +163,6 @@ func (r *dagRun) build() error {
 
 // warningsMax bounds the list of warnings that a client may ask for.
 const warningsMax = 65535
-
-// leaf makes the operator of a scan. There is one scan: the ranges belong to it.
-func (r *dagRun) leaf(scan *tipb.Executor) (executor.Operator, error) {
-	if r.reader != nil {
-		return nil, errors.New("a DAG with several scans is not supported")
-	}
-	o := r.view.opts
-	o.Desc = scan.GetTblScan().GetDesc() || scan.GetIdxScan().GetDesc()
-	// Record keys of integer handles have one length; other keys may be prefixes of each other.
-	keyLen := 0
-	if scan.TblScan != nil && len(scan.TblScan.PrimaryColumnIds) == 0 {
-		keyLen = intRecordKeyLen
-	}
-	r.reader = newRangeReader(r.view.snap, r.req.Ranges, keyLen, o)
-	r.reader.keysMax, r.reader.bytesMax = r.req.MaxKeysRead, r.req.PagingSizeBytes
-	r.reader.paged = r.req.PagingSize > 0 || r.req.MaxKeysRead > 0 || r.req.PagingSizeBytes > 0
-	op, err := newScan(scan, r.reader, r.env.Expr)
-	if err != nil {
-		return nil, err
-	}
-	return fairScan{op, r}, nil
-}
-
-// fairScan lets others go first between the batches of a scan, as an aggregation above may not give any for long.
-type fairScan struct {
-	executor.Scan
-	run *dagRun
-}
-
-func (f fairScan) Next(ctx context.Context) (executor.Batch, error) {
-	if err := f.run.slot.yield(ctx); err != nil {
-		return executor.Batch{}, err
-	}
-	return f.Scan.Next(ctx)
-}
-
-func (f fairScan) NextRows(ctx context.Context) (executor.Batch, error) {
-	if err := f.run.slot.yield(ctx); err != nil {
-		return executor.Batch{}, err
-	}
-	return f.Scan.NextRows(ctx)
-}
-
-// intRecordKeyLen is the length of record keys with integer handles: t, table id, _r, handle.
-const intRecordKeyLen = 1 + 8 + 2 + 8
 
 // pull drains the operators into out. finished is false if a page ended first.
 func (r *dagRun) pull(ctx context.Context, out *output) (finished bool, err error) {
@@ -210,7 +176,7 @@ func (r *dagRun) pull(ctx context.Context, out *output) (finished bool, err erro
 		}
 		b, err := r.op.Next(ctx)
 		if errors.Is(err, io.EOF) {
-			return !r.reader.stopped, nil
+			return !r.main().stopped, nil
 		}
 		if err != nil {
 			return false, err
@@ -271,14 +237,17 @@ func rowLimit(root *tipb.Executor) uint64 {
 // respond completes the response after the last row.
 func (r *dagRun) respond(out *output, finished bool) (*coprocessor.Response, error) {
 	r.complete(out.response)
+	for _, c := range r.channels {
+		out.response.IntermediateOutputs[c.at] = &tipb.IntermediateOutput{EncodeType: c.response.EncodeType, Chunks: c.response.Chunks}
+	}
 	data, err := out.response.Marshal()
 	if err != nil {
 		return nil, fmt.Errorf("encode response: %w", err)
 	}
-	stats := r.reader.Stats()
+	stats, bytes := r.readStats()
 	resp := &coprocessor.Response{Data: data}
 	if !finished {
-		resp.Range = r.reader.scanned()
+		resp.Range = r.main().scanned()
 	}
 	if r.req.IsCacheEnabled {
 		resp.CanBeCached = !stats.MetNewer && out.response.Error == nil
@@ -289,7 +258,7 @@ func (r *dagRun) respond(out *output, finished bool) (*coprocessor.Response, err
 	resp.ExecDetailsV2 = &kvrpcpb.ExecDetailsV2{
 		TimeDetailV2: &kvrpcpb.TimeDetailV2{WaitWallTimeNs: wait, ProcessWallTimeNs: took - min(took, wait), TotalRpcWallTimeNs: took},
 		ScanDetailV2: &kvrpcpb.ScanDetailV2{
-			ProcessedVersions: uint64(stats.ProcessedKeys), ProcessedVersionsSize: r.reader.bytes,
+			ProcessedVersions: uint64(stats.ProcessedKeys), ProcessedVersionsSize: bytes,
 			TotalVersions: uint64(stats.TotalKeys), GetSnapshotNanos: wait,
 		},
 	}
@@ -309,8 +278,8 @@ func (r *dagRun) complete(s *tipb.SelectResponse) {
 			s.Warnings = nil // the count is asked for alone
 		}
 	}
-	if r.dag.GetCollectRangeCounts() {
-		s.OutputCounts = r.reader.counts
+	if r.dag.GetCollectRangeCounts() && r.scans == 1 {
+		s.OutputCounts = r.main().counts
 	}
 	if r.env.Stats != nil {
 		s.ExecutionSummaries = r.env.Stats.Summaries(r.root)

@@ -167,9 +167,9 @@ type view struct {
 	wait time.Duration // for the snapshot
 }
 
-// open checks the locks in memory and takes the snapshot: in this order, so that a prewrite that is only in memory now
+// open checks the locks in memory, of the request's ranges and of others, and takes the snapshot: in this order, so that a prewrite that is only in memory now
 // is met here, and one that is already in the store is met in the snapshot.
-func (e *Endpoint) open(ctx context.Context, req *coprocessor.Request, ts uint64) (*view, error) {
+func (e *Endpoint) open(ctx context.Context, req *coprocessor.Request, ts uint64, others ...*coprocessor.KeyRange) (*view, error) {
 	if len(req.VersionedRanges) > 0 {
 		return nil, errors.New("ranges with versions of their own are not supported")
 	}
@@ -183,7 +183,7 @@ func (e *Endpoint) open(ctx context.Context, req *coprocessor.Request, ts uint64
 	}}
 	var span *txn.Span
 	if rc.GetIsolationLevel() == kvrpcpb.IsolationLevel_SI {
-		span = spanOf(req.Ranges)
+		span = spanOf(append(others, req.Ranges...))
 	}
 	if err := e.locks.CheckSpan(ts, span, rc.GetResolvedLocks()); err != nil {
 		return nil, err

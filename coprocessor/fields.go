@@ -28,6 +28,9 @@ func Fields(dag *tipb.DAGRequest) (fields []*tipb.FieldType, err error) {
 		DivPrecisionIncrement: divPrecisionIncrement(dag), Warnings: &expr.Warnings{},
 	}}
 	op, err := executor.Build(root, func(scan *tipb.Executor) (executor.Operator, error) {
+		if scan.GetTp() == tipb.ExecType_TypeIndexLookUp {
+			scan = executor.Children(scan)[1]
+		}
 		return newScan(scan, nothing{}, env.Expr)
 	}, env)
 	if err != nil {

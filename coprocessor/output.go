@@ -24,7 +24,17 @@ type output struct {
 
 // newOutput chooses the encoding: TypeDefault where TypeChunk is not asked for or not possible.
 func (r *dagRun) newOutput(sink func(executor.Batch) error) *output {
-	o := &output{fields: r.op.Fields(), offsets: r.offsets, sink: sink, slot: r.slot, max: r.e.opts.ResponseMax}
+	o := r.newChannel(r.op.Fields(), r.offsets)
+	o.sink, o.slot = sink, r.slot
+	for range r.dag.IntermediateOutputChannels {
+		o.response.IntermediateOutputs = append(o.response.IntermediateOutputs, &tipb.IntermediateOutput{EncodeType: o.response.EncodeType})
+	}
+	return o
+}
+
+// newChannel is an output without a sink.
+func (r *dagRun) newChannel(fields []*tipb.FieldType, offsets []uint32) *output {
+	o := &output{fields: fields, offsets: offsets, max: r.e.opts.ResponseMax}
 	o.response = &tipb.SelectResponse{EncodeType: r.dag.EncodeType}
 	if r.dag.EncodeType != tipb.EncodeType_TypeChunk || !o.chunkable() {
 		o.response.EncodeType = tipb.EncodeType_TypeDefault
@@ -58,6 +68,11 @@ func (o *output) add(ctx context.Context, b executor.Batch) error {
 		}
 		return o.slot.take(ctx)
 	}
+	return o.encode(b)
+}
+
+// encode appends a batch to the response.
+func (o *output) encode(b executor.Batch) error {
 	var data []byte
 	var err error
 	if o.response.EncodeType == tipb.EncodeType_TypeChunk {

@@ -10,6 +10,10 @@ import (
 // maxExecutors bounds the executors of a plan, and so its depth.
 const maxExecutors = 100
 
+// FlagWholePlans, in the flags of a DAG, tells a store that its client plans with all operators of Build, also with those that
+// TiKV does not have: joins, sorts, windows and expansions. Without it a store refuses these, as TiKV does.
+const FlagWholePlans uint64 = 1 << 32
+
 // Build assembles the operator tree of root, whose children hang on the executors' Child and Children fields. leaf makes
 // the operator of a scan (or of any executor Build does not know a constructor for: exchange receivers and such). The
 // operator closes what leaf gave. What no operator can do is an *UnsupportedError or *expr.UnsupportedError.
@@ -85,7 +89,7 @@ var constructors = map[tipb.ExecType]func(e *tipb.Executor, inputs []Operator, e
 	tipb.ExecType_TypeExpand2:     newExpand,
 }
 
-// Children are the executors that e reads from: one, or, of a join, two.
+// Children are the executors that e reads from: one, or, of a join, two, or, of an IndexLookUp, the index and the table.
 func Children(e *tipb.Executor) []*tipb.Executor {
 	switch e.Tp {
 	case tipb.ExecType_TypeSelection:
@@ -106,6 +110,11 @@ func Children(e *tipb.Executor) []*tipb.Executor {
 		return []*tipb.Executor{e.GetExpand2().GetChild()}
 	case tipb.ExecType_TypeJoin:
 		if kids := e.GetJoin().GetChildren(); len(kids) == 2 {
+			return kids
+		}
+		return []*tipb.Executor{nil, nil}
+	case tipb.ExecType_TypeIndexLookUp:
+		if kids := e.GetIndexLookup().GetChildren(); len(kids) == 2 {
 			return kids
 		}
 		return []*tipb.Executor{nil, nil}
@@ -185,6 +194,8 @@ func adopt(e *tipb.Executor, kids []*tipb.Executor) (*tipb.Executor, error) {
 		missing = !setChild(&c.Window, func(x *tipb.Window) { x.Child = kids[0] })
 	case tipb.ExecType_TypeExpand2:
 		missing = !setChild(&c.Expand2, func(x *tipb.Expand2) { x.Child = kids[0] })
+	case tipb.ExecType_TypeIndexLookUp:
+		missing = !setChild(&c.IndexLookup, func(x *tipb.IndexLookUp) { x.Children = kids })
 	case tipb.ExecType_TypeJoin:
 		missing = !setChild(&c.Join, func(x *tipb.Join) { x.Children = kids })
 	}

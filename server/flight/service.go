@@ -113,6 +113,9 @@ func (s *Service) decode(data []byte) (*copb.Request, *tipb.DAGRequest, error) {
 	if err != nil {
 		return nil, nil, status.Error(codes.InvalidArgument, err.Error())
 	}
+	if len(dag.IntermediateOutputChannels) > 0 {
+		return nil, nil, status.Error(codes.InvalidArgument, "a stream has one output")
+	}
 	return req, dag, nil
 }
 
