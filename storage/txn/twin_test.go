@@ -16,7 +16,7 @@ import (
 )
 
 // twinSeeds is the number of histories that TestTwins tries, a hundred in each subtest.
-const twinSeeds = 3000
+const twinSeeds = 10_000
 
 // Manager and the naive service are given the same random requests: sensible ones, stale ones, and those that no client
 // would send. Every answer is the same, and so is what they leave behind.
