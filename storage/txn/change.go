@@ -1,6 +1,7 @@
 package txn
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/scree-db/scree/storage"
@@ -32,13 +33,56 @@ func (c *command) delete(cf storage.CF, key []byte) {
 	c.mods = append(c.mods, storage.Modify{Op: storage.OpDelete, CF: cf, Key: key})
 }
 
+// lock returns the lock of an encoded key, in memory or stored, nil if there is none. It is the caller's.
+func (c *command) lock(key []byte) (*mvcc.Lock, error) {
+	if l := c.m.memory.get(c.leads, key); l != nil {
+		return l, nil
+	}
+	return c.reader.Lock(key)
+}
+
+// takeLock locks a free key for a pessimistic transaction.
+func (c *command) takeLock(key []byte, l *mvcc.Lock) {
+	if c.m.memory.hasRoom(c.leads) {
+		c.keepLock(key, l)
+		return
+	}
+	c.storeLock(key, l)
+}
+
+// keepLock keeps a lock in memory. It shares nothing with the request.
+func (c *command) keepLock(key []byte, l *mvcc.Lock) {
+	kept := *l
+	kept.Primary = bytes.Clone(l.Primary)
+	c.changes = append(c.changes, memoryChange{key, &kept})
+}
+
+// putLock writes a lock, in place of the transaction's own that may be there. A pessimistic one stays where it is.
 func (c *command) putLock(key []byte, l *mvcc.Lock) {
+	inMemory := c.m.memory.get(c.leads, key) != nil
+	switch {
+	case inMemory && l.Type == mvcc.LockPessimistic:
+		c.keepLock(key, l)
+		return
+	case inMemory:
+		c.changes = append(c.changes, memoryChange{key: key})
+	}
+	c.storeLock(key, l)
+}
+
+func (c *command) storeLock(key []byte, l *mvcc.Lock) {
 	start := len(c.arena)
 	c.arena = l.Append(c.arena)
 	c.put(storage.CFLock, key, c.since(start))
 }
 
-func (c *command) deleteLock(key []byte) { c.delete(storage.CFLock, key) }
+func (c *command) deleteLock(key []byte) {
+	if c.m.memory.get(c.leads, key) != nil {
+		c.changes = append(c.changes, memoryChange{key: key})
+		return
+	}
+	c.delete(storage.CFLock, key)
+}
 
 func (c *command) putWrite(key []byte, commitTS uint64, w *mvcc.Write) {
 	start := len(c.arena)

@@ -57,7 +57,7 @@ func (m *Manager) writeKeys(ctx context.Context, pb *kvrpcpb.Context, keys [][]b
 
 // commitKey commits one key, or finds it committed. A leftover pessimistic lock is removed.
 func (c *command) commitKey(k txnKey, startTS, commitTS uint64) error {
-	lock, err := c.reader.Lock(k.encoded)
+	lock, err := c.lock(k.encoded)
 	if err != nil {
 		return err
 	}

@@ -94,11 +94,15 @@ func (c *Concurrency) Synced(regionID, term uint64) bool {
 	return c.synced[regionID] == term && term != 0
 }
 
-// Forget drops what is kept of a region that has left the store.
-func (c *Concurrency) Forget(regionID uint64) {
+// retain drops what is kept of regions that have left the store.
+func (c *Concurrency) retain(here func(regionID uint64) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.synced, regionID)
+	for id := range c.synced {
+		if !here(id) {
+			delete(c.synced, id)
+		}
+	}
 }
 
 // ReadCheck announces a read at ts of the user keys in [start, end) and looks at in-memory locks in the way:

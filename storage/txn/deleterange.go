@@ -20,7 +20,7 @@ func (m *Manager) DeleteRange(ctx context.Context, req *kvrpcpb.DeleteRangeReque
 	if err != nil {
 		return nil, err
 	}
-	region := snap.Region()
+	region, leads := snap.Region(), leadershipOf(snap)
 	at.Term, at.Epoch = snap.Term(), region.GetRegionEpoch()
 	start, end := clip(region.StartKey, region.EndKey, req.StartKey, req.EndKey)
 	if err := snap.Close(); err != nil {
@@ -35,6 +35,10 @@ func (m *Manager) DeleteRange(ctx context.Context, req *kvrpcpb.DeleteRangeReque
 	}
 	if err := m.store.Write(ctx, at, mods); err != nil {
 		return nil, err
+	}
+	gone, _ := m.memory.between(at.ID, start, end)
+	for _, l := range gone {
+		m.memory.apply(leads, []memoryChange{{key: l.key}})
 	}
 	return &kvrpcpb.DeleteRangeResponse{}, nil
 }

@@ -20,7 +20,7 @@ func (m *Manager) MvccGetByKey(ctx context.Context, req *kvrpcpb.MvccGetByKeyReq
 	if err := inRegion(snap, req.Key, encoded); err != nil {
 		return nil, join(err, snap.Close())
 	}
-	info, err := inspect(snap, encoded)
+	info, err := m.inspect(snap, encoded)
 	if err := join(err, snap.Close()); err != nil {
 		return nil, err
 	}
@@ -35,10 +35,10 @@ func (m *Manager) MvccGetByStartTs(ctx context.Context, req *kvrpcpb.MvccGetBySt
 		return nil, err
 	}
 	resp := &kvrpcpb.MvccGetByStartTsResponse{}
-	encoded, err := findTxn(ctx, snap, req.StartTs)
+	encoded, err := m.findTxn(ctx, snap, req.StartTs)
 	if err == nil && encoded != nil {
 		if resp.Key, err = mvcc.DecodeKey(nil, encoded); err == nil {
-			resp.Info, err = inspect(snap, encoded)
+			resp.Info, err = m.inspect(snap, encoded)
 		}
 	}
 	if err := join(err, snap.Close()); err != nil {
@@ -48,7 +48,7 @@ func (m *Manager) MvccGetByStartTs(ctx context.Context, req *kvrpcpb.MvccGetBySt
 }
 
 // findTxn returns the first encoded key with a trace of the transaction, locks before records.
-func findTxn(ctx context.Context, snap storage.Snapshot, startTS uint64) (encoded []byte, err error) {
+func (m *Manager) findTxn(ctx context.Context, snap storage.Snapshot, startTS uint64) (encoded []byte, err error) {
 	err = walk(ctx, snap, storage.IterOptions{CF: storage.CFLock}, func(key, val []byte) (bool, error) {
 		l, err := mvcc.ParseLock(val)
 		if err == nil && l.StartTS == startTS {
@@ -58,6 +58,12 @@ func findTxn(ctx context.Context, snap storage.Snapshot, startTS uint64) (encode
 	})
 	if err != nil || encoded != nil {
 		return encoded, err
+	}
+	inMemory, _ := m.memory.between(snap.Region().GetId(), nil, nil)
+	for _, l := range inMemory {
+		if l.lock.StartTS == startTS && m.memory.get(leadershipOf(snap), l.key) != nil {
+			return l.key, nil
+		}
 	}
 	err = walk(ctx, snap, storage.IterOptions{CF: storage.CFWrite}, func(key, val []byte) (bool, error) {
 		w, err := mvcc.ParseWrite(val)
@@ -93,7 +99,7 @@ func walk(ctx context.Context, snap storage.Snapshot, o storage.IterOptions, vis
 }
 
 // inspect collects all that is stored of a key.
-func inspect(snap storage.Snapshot, encoded []byte) (*kvrpcpb.MvccInfo, error) {
+func (m *Manager) inspect(snap storage.Snapshot, encoded []byte) (*kvrpcpb.MvccInfo, error) {
 	info := &kvrpcpb.MvccInfo{}
 	record, err := snap.Get(storage.CFLock, encoded)
 	if err != nil {
@@ -105,6 +111,8 @@ func inspect(snap storage.Snapshot, encoded []byte) (*kvrpcpb.MvccInfo, error) {
 			return nil, err
 		}
 		info.Lock = lockInfo(&l)
+	} else if l := m.memory.get(leadershipOf(snap), encoded); l != nil {
+		info.Lock = lockInfo(l)
 	}
 	if info.Writes, err = inspectWrites(snap, encoded); err != nil {
 		return nil, err

@@ -22,6 +22,9 @@ type ManagerOptions struct {
 	// LockWait is the longest that a pessimistic lock request waits, and the time for one that leaves it to the store:
 	// DefaultLockWait by default.
 	LockWait time.Duration
+	// LockMemory is how many bytes of pessimistic locks are kept in memory instead of being replicated, 64 MiB by default.
+	// Negative: none.
+	LockMemory int64
 	// Detector finds deadlocks; by default one that knows the waits of this store alone.
 	Detector Detector
 	// After returns a channel that receives when the duration has passed, time.After by default.
@@ -39,13 +42,15 @@ type Manager struct {
 	store   storage.Store
 	conc    *Concurrency
 	latches *latches
+	memory  *memoryLocks
 	waits   *lockWaits
 	opts    ManagerOptions
 }
 
 // NewManager returns a manager on store. All users of the store share c.
 func NewManager(store storage.Store, c *Concurrency, o ManagerOptions) *Manager {
-	return &Manager{store: store, conc: c, latches: newLatches(), waits: newLockWaits(), opts: o.withDefaults()}
+	o = o.withDefaults()
+	return &Manager{memory: newMemoryLocks(o.LockMemory), store: store, conc: c, latches: newLatches(), waits: newLockWaits(), opts: o}
 }
 
 // DefaultLockWait is the longest wait of a pessimistic lock request.
@@ -53,6 +58,7 @@ const DefaultLockWait = time.Second
 
 func (o ManagerOptions) withDefaults() ManagerOptions {
 	o.LockWait = cmp.Or(o.LockWait, DefaultLockWait)
+	o.LockMemory = cmp.Or(o.LockMemory, 64<<20)
 	if o.After == nil {
 		o.After = time.After
 	}
@@ -85,6 +91,9 @@ type command struct {
 	mods   []storage.Modify
 	arena  []byte // keys and values of mods
 	guard  *guard // in-memory locks, to be withdrawn once mods are applied
+
+	leads   leadership
+	changes []memoryChange // of pessimistic locks in memory, to be made once mods are applied
 }
 
 // sortedKeysMin is the number of keys from which on one walk over them beats looking each up.
@@ -101,7 +110,14 @@ func (m *Manager) write(ctx context.Context, pb *kvrpcpb.Context, keys [][]byte,
 	if err == nil {
 		err = join(build(c), c.endReads())
 	}
-	if err != nil || len(c.mods) == 0 {
+	if err != nil {
+		m.end(c, set)
+		return err
+	}
+	if len(c.mods) == 0 {
+		if !m.memory.apply(c.leads, c.changes) {
+			err = staleCommand(c.at.ID)
+		}
 		m.end(c, set)
 		return err
 	}
@@ -117,6 +133,7 @@ func (m *Manager) begin(ctx context.Context, pb *kvrpcpb.Context, keys [][]byte)
 	}
 	// What was checked on this snapshot holds for a write under the same leader and the same bounds only.
 	c.at.Term, c.at.Epoch = c.snap.Term(), c.snap.Region().GetRegionEpoch()
+	c.leads = leadershipOf(c.snap)
 	first, last := mvcc.EncodeKey(keys[0]), mvcc.EncodeKey(keys[len(keys)-1])
 	if err = join(inRegion(c.snap, keys[0], first), inRegion(c.snap, keys[len(keys)-1], last)); err == nil {
 		c.reader, err = newReader(c.snap, first, last, len(keys))
@@ -143,6 +160,12 @@ func (m *Manager) apply(ctx context.Context, c *command, set latchSet) error {
 	done := make(chan error, 1)
 	go func() {
 		err := m.store.Write(context.WithoutCancel(ctx), c.at, c.mods)
+		switch {
+		case err == nil:
+			m.memory.apply(c.leads, c.changes)
+		case errors.Is(err, storage.ErrUndetermined):
+			m.memory.apply(c.leads, c.forgotten())
+		}
 		m.end(c, set)
 		done <- err
 	}()
@@ -154,11 +177,36 @@ func (m *Manager) apply(ctx context.Context, c *command, set latchSet) error {
 	}
 }
 
+// forgotten takes out of memory what the command would have changed there: what replaces it may be in the store or not.
+func (c *command) forgotten() []memoryChange {
+	changes := slices.Clone(c.changes)
+	for i := range changes {
+		changes[i].lock = nil
+	}
+	return changes
+}
+
 func (m *Manager) end(c *command, set latchSet) {
 	if c.guard != nil {
 		m.conc.withdraw(c.guard)
 	}
 	m.latches.release(set)
+}
+
+// Retain drops what is kept of regions that have left this store, and the pessimistic locks of those that it does not lead
+// any more. here returns the term in which the store leads a region, 0 if it does not; ok is false if the region has left.
+// It is asked with locks held, and must tell the present.
+func (m *Manager) Retain(here func(regionID uint64) (term uint64, ok bool)) {
+	m.conc.retain(func(id uint64) bool { _, ok := here(id); return ok })
+	m.memory.retain(func(id, term uint64) bool { leads, _ := here(id); return leads == term })
+}
+
+// staleCommand is for a command that was overtaken by a change of its region.
+func staleCommand(regionID uint64) error {
+	return &storage.RegionError{Pb: &errorpb.Error{
+		Message:      fmt.Sprintf("region %d has changed under the command", regionID),
+		StaleCommand: &errorpb.StaleCommand{},
+	}}
 }
 
 // inRegion checks a key against the bounds of a snapshot.

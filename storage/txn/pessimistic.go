@@ -85,7 +85,7 @@ func (m *Manager) tryLock(ctx context.Context, r *lockRequest) error {
 				return err
 			}
 			if blocked != nil {
-				c.mods = nil
+				c.mods, c.changes = nil, nil
 				r.enterWait(m, &r.keys[i], blocked)
 				return nil
 			}
@@ -97,7 +97,7 @@ func (m *Manager) tryLock(ctx context.Context, r *lockRequest) error {
 // lockKey locks one key, or returns the lock of another transaction in the way.
 func (r *lockRequest) lockKey(c *command, k *lockKey) (blocked *mvcc.Lock, err error) {
 	*k = lockKey{txnKey: k.txnKey, mustNotExist: k.mustNotExist}
-	lock, err := c.reader.Lock(k.encoded)
+	lock, err := c.lock(k.encoded)
 	switch {
 	case err != nil:
 		return nil, err
@@ -203,13 +203,15 @@ func (r *lockRequest) checkExistence(k *lockKey, held *mvcc.Lock) (lock bool, er
 func (r *lockRequest) writeLock(c *command, k *lockKey, held *mvcc.Lock) {
 	k.locked = true
 	l := r.newLock(k)
-	if held != nil {
-		if held.ForUpdateTS >= l.ForUpdateTS && held.TTL >= l.TTL {
-			return
-		}
-		l.TTL, l.ForUpdateTS = max(l.TTL, held.TTL), max(l.ForUpdateTS, held.ForUpdateTS)
-		l.MinCommitTS, l.LockedWithConflict = max(l.MinCommitTS, held.MinCommitTS), held.LockedWithConflict
+	if held == nil {
+		c.takeLock(k.encoded, l)
+		return
 	}
+	if held.ForUpdateTS >= l.ForUpdateTS && held.TTL >= l.TTL {
+		return
+	}
+	l.TTL, l.ForUpdateTS = max(l.TTL, held.TTL), max(l.ForUpdateTS, held.ForUpdateTS)
+	l.MinCommitTS, l.LockedWithConflict = max(l.MinCommitTS, held.MinCommitTS), held.LockedWithConflict
 	c.putLock(k.encoded, l)
 }
 

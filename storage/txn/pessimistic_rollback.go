@@ -52,7 +52,7 @@ func (m *Manager) unlock(ctx context.Context, req *kvrpcpb.PessimisticRollbackRe
 	defer m.wake(keys)
 	return m.writeKeys(ctx, req.Context, keys, func(c *command, keys []txnKey) error {
 		for _, k := range keys {
-			lock, err := c.reader.Lock(k.encoded)
+			lock, err := c.lock(k.encoded)
 			if err != nil {
 				return err
 			}

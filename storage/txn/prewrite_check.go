@@ -11,7 +11,7 @@ import (
 // check looks whether one mutation may be prewritten. A lock in the way and a failed assertion are noted, any other
 // objection is returned.
 func (p *prewrite) check(c *command, k *prewriteKey) error {
-	lock, err := c.reader.Lock(k.encoded)
+	lock, err := c.lock(k.encoded)
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,10 @@
 package txn
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 
@@ -101,7 +103,7 @@ func (m *Manager) resolveFound(ctx context.Context, pb *kvrpcpb.Context, found [
 
 // resolveKey resolves the lock of a key if it still is of a decided transaction.
 func (c *command) resolveKey(k txnKey, decided map[uint64]uint64) error {
-	lock, err := c.reader.Lock(k.encoded)
+	lock, err := c.lock(k.encoded)
 	if lock == nil || err != nil {
 		return err
 	}
@@ -141,37 +143,74 @@ type lockQuery struct {
 
 // findLocks returns the wanted locks in key order, and the key to go on from if there may be more.
 func (m *Manager) findLocks(ctx context.Context, pb *kvrpcpb.Context, q lockQuery) (found []*kvrpcpb.LockInfo, rest []byte, err error) {
-	snap, err := m.store.Snapshot(ctx, RegionOf(pb))
+	o, at := q.iterOptions(), RegionOf(pb)
+	inMemory, term := m.memory.between(at.ID, o.Lower, o.Upper)
+	snap, err := m.store.Snapshot(ctx, at)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer func() { err = join(err, snap.Close()) }()
-	it, err := snap.NewIterator(q.iterOptions())
+	f := lockFinder{query: q}
+	if term == snap.Term() {
+		r := snap.Region()
+		f.memory = slices.DeleteFunc(inMemory, func(l memoryLock) bool { return !within(l.key, r.StartKey, r.EndKey) })
+	}
+	err = walk(ctx, snap, o, f.look)
+	if err == nil {
+		_, err = f.lookInMemory(nil)
+	}
+	return f.found, f.rest, err
+}
+
+// lockFinder collects the locks of a query, stored ones and those in memory.
+type lockFinder struct {
+	query  lockQuery
+	memory []memoryLock // still to be looked at, in key order
+	found  []*kvrpcpb.LockInfo
+	rest   []byte // the user key to go on from, if there have been enough
+}
+
+// look takes in a stored lock, and those in memory before it.
+func (f *lockFinder) look(key, val []byte) (done bool, err error) {
+	if done, err := f.lookInMemory(key); done || err != nil {
+		return done, err
+	}
+	if len(f.memory) > 0 && bytes.Equal(f.memory[0].key, key) {
+		f.memory = f.memory[1:] // it has been stored since
+	}
+	lock, err := mvcc.ParseLock(val)
 	if err != nil {
-		return nil, nil, err
+		return false, err
 	}
-	defer func() { err = join(err, it.Close()) }()
-	for valid, n := it.First(), 0; valid; valid, n = it.Next(), n+1 {
-		if n%scanCheckEvery == 0 && ctx.Err() != nil {
-			return nil, nil, ctx.Err()
-		}
-		lock, err := mvcc.ParseLock(it.Value())
-		if err != nil {
-			return nil, nil, join(it.Error(), err)
-		}
-		if !q.want(&lock) {
-			continue
-		}
-		key, err := mvcc.DecodeKey(nil, it.Key())
-		if err != nil {
-			return nil, nil, err
-		}
-		found = append(found, lock.Info(key))
-		if len(found) == q.limit {
-			return found, append(key, 0), nil
+	return f.add(key, &lock)
+}
+
+// lookInMemory takes in the locks in memory before an encoded key, all of them if it is nil.
+func (f *lockFinder) lookInMemory(before []byte) (done bool, err error) {
+	for len(f.memory) > 0 && f.rest == nil && (before == nil || bytes.Compare(f.memory[0].key, before) < 0) {
+		l := f.memory[0]
+		f.memory = f.memory[1:]
+		if done, err := f.add(l.key, l.lock); done || err != nil {
+			return done, err
 		}
 	}
-	return found, nil, it.Error()
+	return false, nil
+}
+
+func (f *lockFinder) add(key []byte, lock *mvcc.Lock) (done bool, err error) {
+	if !f.query.want(lock) {
+		return false, nil
+	}
+	user, err := mvcc.DecodeKey(nil, key)
+	if err != nil {
+		return false, err
+	}
+	f.found = append(f.found, lock.Info(user))
+	if len(f.found) == f.query.limit {
+		f.rest = append(user, 0)
+		return true, nil
+	}
+	return false, nil
 }
 
 func (q *lockQuery) iterOptions() storage.IterOptions {

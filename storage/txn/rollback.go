@@ -32,7 +32,7 @@ func (m *Manager) BatchRollback(ctx context.Context, req *kvrpcpb.BatchRollbackR
 func (m *Manager) Cleanup(ctx context.Context, req *kvrpcpb.CleanupRequest) (*kvrpcpb.CleanupResponse, error) {
 	resp := &kvrpcpb.CleanupResponse{}
 	err := m.writeKeys(ctx, req.Context, [][]byte{req.Key}, func(c *command, keys []txnKey) error {
-		lock, err := c.reader.Lock(keys[0].encoded)
+		lock, err := c.lock(keys[0].encoded)
 		if err != nil {
 			return err
 		}
@@ -61,7 +61,7 @@ func (c *command) rollbackKey(k txnKey, startTS uint64) error {
 // rollback rolls one key back, or returns the timestamp at which it is committed. The record is protected on primary
 // keys: it is what decides the transaction.
 func (c *command) rollback(k txnKey, startTS uint64, protected bool) (commitTS uint64, err error) {
-	lock, err := c.reader.Lock(k.encoded)
+	lock, err := c.lock(k.encoded)
 	if err != nil {
 		return 0, err
 	}

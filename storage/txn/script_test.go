@@ -29,7 +29,7 @@ type script struct {
 func TestScripts(t *testing.T) {
 	datadriven.Walk(t, "testdata/scripts", func(t *testing.T, path string) {
 		s := &script{t: t}
-		s.reset()
+		s.reset(false)
 		datadriven.RunTest(t, path, s.run)
 	})
 }
@@ -45,7 +45,13 @@ func newManagerOn(store storage.Store) *Manager {
 	return NewManager(store, conc, ManagerOptions{})
 }
 
-func (s *script) reset() { s.store, s.m = newManager(s.t) }
+// reset begins anew. Pessimistic locks are stored, to be seen in dumps, unless the script is about memory.
+func (s *script) reset(memory bool) {
+	s.store, s.m = newManager(s.t)
+	if !memory {
+		s.m.memory.bytesMax = 0
+	}
+}
 
 func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 	s.t = t
@@ -56,7 +62,7 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 	pb.IsolationLevel = kvrpcpb.IsolationLevel(kvrpcpb.IsolationLevel_value[a.str("isolation")])
 	switch d.Cmd {
 	case "reset":
-		s.reset()
+		s.reset(d.HasArg("memory"))
 		return ""
 	case "max-ts":
 		return fmt.Sprintln(s.m.conc.MaxTS())
@@ -239,17 +245,14 @@ func (s *script) dump() string {
 	each(storage.CFLock, func(key string, _ uint64, val []byte) {
 		l, err := mvcc.ParseLock(val)
 		require.NoError(s.t, err)
-		fmt.Fprintf(&out, "lock  %s %c start=%s primary=%s ttl=%d", key, l.Type, stamp(l.StartTS), l.Primary, l.TTL)
-		optional(&out, "min_commit", l.MinCommitTS)
-		optional(&out, "for_update", l.ForUpdateTS)
-		if l.AsyncCommit {
-			fmt.Fprintf(&out, " async%q", l.Secondaries)
-		}
-		if len(l.RollbackTS) > 0 {
-			fmt.Fprintf(&out, " rollbacks=%d", l.RollbackTS)
-		}
-		fmt.Fprintf(&out, " %s\n", short(l.ShortValue))
+		printLock(&out, "lock ", key, &l)
 	})
+	inMemory, _ := s.m.memory.between(storagetest.RegionID, nil, nil)
+	for _, l := range inMemory {
+		key, err := mvcc.DecodeKey(nil, l.key)
+		require.NoError(s.t, err)
+		printLock(&out, "memory", string(key), l.lock)
+	}
 	each(storage.CFWrite, func(key string, ts uint64, val []byte) {
 		w, err := mvcc.ParseWrite(val)
 		require.NoError(s.t, err)
@@ -263,6 +266,22 @@ func (s *script) dump() string {
 		fmt.Fprintf(&out, "value %s @%s %s\n", key, stamp(ts), short(val))
 	})
 	return out.String()
+}
+
+func printLock(out *strings.Builder, where, key string, l *mvcc.Lock) {
+	fmt.Fprintf(out, "%s %s %c start=%s primary=%s ttl=%d", where, key, l.Type, stamp(l.StartTS), l.Primary, l.TTL)
+	optional(out, "min_commit", l.MinCommitTS)
+	optional(out, "for_update", l.ForUpdateTS)
+	if l.LockedWithConflict {
+		out.WriteString(" forced")
+	}
+	if l.AsyncCommit {
+		fmt.Fprintf(out, " async%q", l.Secondaries)
+	}
+	if len(l.RollbackTS) > 0 {
+		fmt.Fprintf(out, " rollbacks=%d", l.RollbackTS)
+	}
+	fmt.Fprintf(out, " %s\n", short(l.ShortValue))
 }
 
 func optional(out *strings.Builder, name string, ts uint64) {

@@ -13,7 +13,7 @@ import (
 func (m *Manager) TxnHeartBeat(ctx context.Context, req *kvrpcpb.TxnHeartBeatRequest) (*kvrpcpb.TxnHeartBeatResponse, error) {
 	resp := &kvrpcpb.TxnHeartBeatResponse{}
 	err := m.writeKeys(ctx, req.Context, [][]byte{req.PrimaryLock}, func(c *command, keys []txnKey) error {
-		lock, err := c.reader.Lock(keys[0].encoded)
+		lock, err := c.lock(keys[0].encoded)
 		if err != nil {
 			return err
 		}
@@ -70,7 +70,7 @@ func (m *Manager) CheckTxnStatus(ctx context.Context, req *kvrpcpb.CheckTxnStatu
 }
 
 func (s *statusCheck) run(c *command) error {
-	lock, err := c.reader.Lock(s.key.encoded)
+	lock, err := c.lock(s.key.encoded)
 	if err != nil {
 		return err
 	}
@@ -193,7 +193,7 @@ func (m *Manager) CheckSecondaryLocks(ctx context.Context, req *kvrpcpb.CheckSec
 
 // checkSecondary looks at one key; done says that it decides.
 func (c *command) checkSecondary(k txnKey, startTS uint64, resp *kvrpcpb.CheckSecondaryLocksResponse) (done bool, err error) {
-	lock, err := c.reader.Lock(k.encoded)
+	lock, err := c.lock(k.encoded)
 	if err != nil {
 		return false, err
 	}

@@ -45,6 +45,7 @@ func newTwins(t *rapid.T, store *storagetest.Store) *twins {
 	m := newManagerOn(store)
 	_, err := m.DeleteRange(context.Background(), &kvrpcpb.DeleteRangeRequest{Context: storagetest.Context()})
 	require.NoError(t, err)
+	m.memory.regionMax = []int64{0, 400, regionLocksMax}[rapid.IntRange(0, 2).Draw(t, "memory")] // for none, one or two, all
 	return &twins{t, store, m, newNaive()}
 }
 
@@ -156,6 +157,11 @@ func (tw *twins) prewrite() {
 	}
 	if tw.coin("pushed") {
 		req.MinCommitTs = start + 1
+	}
+	if req.SkipConstraintCheck { // is for clients that never repeat themselves with another value
+		for _, mu := range req.Mutations {
+			mu.Value = mu.Value[:min(len(mu.Value), 10)]
+		}
 	}
 	if tw.rarely("limited") {
 		req.MaxCommitTs = tw.above(start)
@@ -355,6 +361,11 @@ func (tw *twins) dump(key []byte) string {
 	}
 	record, err := snap.Get(storage.CFLock, encoded)
 	require.NoError(tw, err)
+	inMemory, _ := tw.m.memory.between(storagetest.RegionID, encoded, append(encoded[:len(encoded):len(encoded)], 0))
+	for _, l := range inMemory {
+		require.Nil(tw, record, "a lock is at one place")
+		out += fmt.Sprintf("lock %v rollbacks=%d value=-\n", l.lock.Info(key), l.lock.RollbackTS)
+	}
 	if record != nil {
 		l, err := mvcc.ParseLock(record)
 		require.NoError(tw, err)
