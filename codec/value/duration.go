@@ -111,8 +111,8 @@ func (d Duration) At(t Time) (Time, bool) {
 }
 
 // ParseDuration reads a TIME string ('-838:59:59.000000', '1 02:03:04', '112233'), rounded to fsp digits; of a full
-// DATETIME string it takes the time of day. The error is CodeTruncatedWrong: with the bound where the value is beyond it, with the
-// value of the valid prefix where garbage follows, with 0 where there is no time at all.
+// DATETIME string it takes the time of day. The error is CodeTruncatedWrong: partial with the bound where the value is beyond it and with the
+// value of the valid prefix where garbage follows, else with 0: there is no time at all.
 func ParseDuration(s []byte, fsp int) (Duration, error) {
 	if t, whole, ok := parseTime(s, fsp, nil, false); ok && whole && looksLikeDatetime(s) {
 		return t.Duration().Round(fsp), nil
@@ -123,7 +123,9 @@ func ParseDuration(s []byte, fsp int) (Duration, error) {
 	}
 	d, inRange := d.Clamp()
 	if !whole || !inRange {
-		return d, incorrectDuration(s)
+		err := incorrectDuration(s)
+		err.Partial = true
+		return d, err
 	}
 	return d, nil
 }
@@ -132,18 +134,29 @@ func incorrectDuration(s []byte) *Error {
 	return Errorf(CodeTruncatedWrong, "Truncated incorrect time value: '%s'", clip(s))
 }
 
-// looksLikeDatetime reports a date in front of a time: two separators of dates, or fourteen and twelve digits. MySQL does
-// not look for one in less than twelve characters: '2020-01-02' is twenty minutes and twenty seconds.
+// looksLikeDatetime reports a date in front of a time: twelve or fourteen digits, or three numbers with punctuation between
+// them and a space or T behind. MySQL does not look for one in less than twelve characters: '2020-01-02' is twenty minutes and
+// twenty seconds.
 func looksLikeDatetime(s []byte) bool {
 	s = s[skipSpaces(s, 0):]
-	n := digitRun(s)
 	if len(s) < 12 {
 		return false
 	}
-	if n == 12 || n == 14 {
+	i := digitRun(s)
+	if i == 12 || i == 14 {
 		return true
 	}
-	return n > 0 && n < len(s) && (s[n] == '-' || s[n] == '/')
+	for range 2 {
+		if i >= len(s) || !isPunct(s[i]) {
+			return false
+		}
+		i++
+		n := digitRun(s[i:])
+		if i += n; n == 0 {
+			return false
+		}
+	}
+	return i+1 < len(s) && (isSpace(s[i]) || s[i] == 'T') && isDigit(s[i+1])
 }
 
 func parseDuration(s []byte, fsp int) (d Duration, whole, ok bool) {
@@ -169,8 +182,19 @@ func parseDuration(s []byte, fsp int) (d Duration, whole, ok bool) {
 		}
 		i += 1 + n
 	}
+	if isExponent(s[i:]) {
+		return 0, false, false
+	}
 	h += max(days, 0) * 24
 	return MakeDuration(neg, min(h, 1<<20), m, sec, int64(us)).Round(fsp), skipSpaces(s, i) == len(s), true
+}
+
+// isExponent reports whether s goes on as a number in scientific notation, which is no time.
+func isExponent(s []byte) bool {
+	if len(s) < 2 || s[0] != 'e' && s[0] != 'E' {
+		return false
+	}
+	return isDigit(s[1]) || len(s) > 2 && (s[1] == '-' || s[1] == '+') && isDigit(s[2])
 }
 
 // scanDays reads "D " in front of a time; days is -1 if there is none.

@@ -7,9 +7,18 @@ import "fmt"
 type Error struct {
 	Code    uint16
 	Message string
+	// Partial: what came with the error was read from the front of the source, or is the bound that it was beyond. Without
+	// it there was nothing to read.
+	Partial bool
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%s (%d)", e.Message, e.Code) }
+
+// IsPartial reports whether err came with a value worth having.
+func IsPartial(err error) bool {
+	e, ok := err.(*Error)
+	return ok && e.Partial
+}
 
 // Errorf makes an Error.
 func Errorf(code uint16, format string, args ...any) *Error {

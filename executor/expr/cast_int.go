@@ -179,14 +179,14 @@ func (f *frame) putTime(i int, t value.Time, err error) error {
 	return nil
 }
 
-// putDur is putTime for durations. A value beyond the bound is clamped, one of zero with an error is NULL.
+// putDur is putTime for durations. A value beyond the bound is clamped, one with an error that is not partial is NULL.
 func (f *frame) putDur(i int, d value.Duration, err error) error {
 	if err != nil {
 		failure, ok := err.(*value.Error)
 		if !ok {
 			return err
 		}
-		if d == 0 {
+		if !failure.Partial {
 			return f.nullTime(i, failure)
 		}
 		if err := f.ctx.truncated(failure); err != nil {
@@ -200,7 +200,7 @@ func (f *frame) putDur(i int, d value.Duration, err error) error {
 
 func castIntAsDuration(f *frame, i int) error {
 	if f.a[0].kind == column.Uint64 && f.a[0].int(i) < 0 {
-		return f.putDur(i, value.MaxDuration, truncatedWrong("time", []byte(f.a[0].intText(i))))
+		return f.nullTime(i, truncatedWrong("time", []byte(f.a[0].intText(i))))
 	}
 	d, err := value.DurationFromNumber(f.a[0].int(i))
 	return f.putDur(i, d, err)

@@ -51,7 +51,7 @@ func castStringAsJSON(f *frame, i int) error {
 			return err
 		}
 		return f.put(i, doc)
-	case f.args[0].Charset == "binary":
+	case isBinaryType(f.args[0]):
 		return f.put(i, value.JSONFromOpaque(byte(f.args[0].Tp), s))
 	default:
 		return f.put(i, value.JSONFromString(s))

@@ -241,7 +241,7 @@ func makeDateRow(f *frame, i int) error {
 // periodMonths reads a period, YYMM or YYYYMM, as a count of months.
 func periodMonths(period int64) (months int64, ok bool) {
 	year, month := period/100, period%100
-	if period <= 0 || month == 0 || month > 12 {
+	if period <= 0 || month == 0 || month > 12 || year > 9999 {
 		return 0, false
 	}
 	if year < 70 {

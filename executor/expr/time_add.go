@@ -279,7 +279,7 @@ func (f *frame) durationArg(k, i int) (value.Duration, *value.Error) {
 		return 0, truncatedWrong("time", text)
 	}
 	d, err := value.ParseDuration(text, value.MaxFsp)
-	if err != nil && d == 0 {
+	if err != nil && !value.IsPartial(err) {
 		return 0, truncatedWrong("time", text)
 	}
 	return d, nil
@@ -369,7 +369,7 @@ func addTextRow(sign value.Duration) rowFn {
 			return nil
 		}
 		base, err := value.ParseDuration(text, value.MaxFsp)
-		if err != nil && base == 0 {
+		if err != nil && !value.IsPartial(err) {
 			return f.nullTime(i, truncatedWrong("time", text))
 		}
 		return f.putDurText(i, base+sign*d)

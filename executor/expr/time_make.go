@@ -164,7 +164,7 @@ func bindConvertTZ(*frame) (kernel, error) {
 		if !ok {
 			return f.setNull(i)
 		}
-		if us := g.UnixMicro(); us < 0 || us > unixMaxMicros {
+		if us := g.UnixMicro(); us < 1e6 || us > unixMaxMicros { // the first second stands for none
 			return f.putTime(i, t, nil)
 		}
 		return f.putTime(i, value.FromGoTime(g.In(to), value.MaxFsp), nil)

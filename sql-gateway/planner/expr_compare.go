@@ -195,7 +195,7 @@ func (b *builder) comparedTime(e, other *Expr, et evalType) (*Expr, error) {
 	if evalOf(e.Type) == et {
 		return e, nil
 	}
-	c, err := b.as(e, et)
+	c, err := b.looseTime(e, et)
 	switch {
 	case err != nil || c.isNull():
 		return c, err
@@ -205,6 +205,28 @@ func (b *builder) comparedTime(e, other *Expr, et evalType) (*Expr, error) {
 		return c, nil
 	}
 	return b.zeroUnless(c, e)
+}
+
+// looseTime converts e to be compared with times. Of constants it takes dates that sql_mode forbids to store, as MySQL does:
+// how else would one find the rows that have them?
+func (b *builder) looseTime(e *Expr, et evalType) (*Expr, error) {
+	loose := value.TimeMode{AllowInvalidDates: true}
+	var t value.Time
+	var err error
+	switch {
+	case !e.isConst() || et != evalTime || b.ctx.Expr == nil:
+		return b.as(e, et)
+	case e.val.Kind() == datum.Bytes && !e.hex:
+		t, err = value.ParseTime(e.val.Bytes(), byte(column.TypeDatetime), b.fspFor(e), b.ctx.Expr.Location, loose)
+	case e.val.Kind() == datum.Int64:
+		t, err = value.TimeFromNumber(e.val.Int64(), loose)
+	default:
+		return b.as(e, et)
+	}
+	if err != nil {
+		return b.as(e, et)
+	}
+	return withNotNull(constExpr(datum.NewTime(t), timeType(column.TypeDatetime, b.fspFor(e)))), nil
 }
 
 // zeroUnless is time, the conversion of a text, but zero where the text is none: so MySQL compares what is no date, with a

@@ -108,22 +108,42 @@ func (b *builder) castTo(e *Expr, ft *tipb.FieldType) (*Expr, error) {
 		return e, nil
 	}
 	from, to := evalOf(e.Type), evalOf(ft)
-	if isEnumSet(e.Type) && to <= evalDecimal {
-		from = evalInt // the number, not the name
-		if to == evalInt {
-			return e, nil
-		}
+	if isEnumSet(e.Type) && to == evalInt {
+		return e, nil
 	}
 	if !notNull(e.Type) {
 		ft = nullable(ft)
 	}
-	out, err := b.call(castSigs[from][to], "cast", ft, e)
+	out, err := b.cast(e, ft)
 	if err == nil && to == evalString && from == evalString && out != e {
 		c := *out
 		c.coercion = e.coercion
 		return &c, nil
 	}
 	return out, err
+}
+
+// cast makes the call that converts e to type ft.
+func (b *builder) cast(e *Expr, ft *tipb.FieldType) (*Expr, error) {
+	from, to := evalOf(e.Type), evalOf(ft)
+	if isEnumSet(e.Type) && to <= evalDecimal {
+		from = evalInt // the number, not the name
+	}
+	if from == evalDuration && to == evalTime {
+		return b.today(e, ft)
+	}
+	return b.call(castSigs[from][to], "cast", ft, e)
+}
+
+// today makes a date and time of a TIME: the statement's day and that time. What runs on stores has no clock.
+func (b *builder) today(e *Expr, ft *tipb.FieldType) (*Expr, error) {
+	y, m, d := b.ctx.Vars.Now().Date()
+	midnight := constExpr(datum.NewTime(value.MakeTime(y, int(m), d, 0, 0, 0, 0)), withFlag(timeType(column.TypeDatetime, 0), column.FlagNotNull, 0))
+	sum, err := b.call(tipb.ScalarFuncSig_AddDatetimeAndDuration, "addtime", timeType(column.TypeDatetime, fspOf(e.Type)), midnight, e)
+	if err != nil || sum.isNull() || ft.Tp == column.TypeDatetime && fspOf(ft) == fspOf(e.Type) {
+		return sum, err
+	}
+	return b.call(tipb.ScalarFuncSig_CastTimeAsTime, "cast", ft, sum)
 }
 
 // sameShape reports whether a value of type a is one of type b as it is.

@@ -199,6 +199,9 @@ func (c *clause) funcCast(n *ast.FuncCastExpr) (*Expr, error) {
 		}
 		ft = binaryType(displayLen(e.Type))
 	}
+	if e.hex && evalOf(ft) <= evalDecimal {
+		e = hexNumber(e)
+	}
 	switch evalOf(ft) {
 	case evalDecimal:
 		if ft.Flen < 0 {
@@ -230,9 +233,5 @@ func (c *clause) funcCast(n *ast.FuncCastExpr) (*Expr, error) {
 	if e.isNull() {
 		return c.b.castTo(e, ft)
 	}
-	from := evalOf(e.Type)
-	if isEnumSet(e.Type) && evalOf(ft) <= evalDecimal {
-		from = evalInt
-	}
-	return c.b.call(castSigs[from][evalOf(ft)], "cast", withFlag(ft, 0, column.FlagNotNull), e)
+	return c.b.cast(e, nullable(ft))
 }

@@ -53,6 +53,11 @@ func (b *builder) dateArith(date, amount *Expr, unit ast.TimeUnitType, add bool)
 	if err != nil {
 		return nil, err
 	}
+	if evalOf(date.Type) == evalDuration && unitIsDays(unit) {
+		if date, err = b.as(date, evalTime); err != nil {
+			return nil, err
+		}
+	}
 	from, ft := dateArithType(date, unit, b.unitFsp(amount, unit), b)
 	name := "AddDate"
 	if !add {
@@ -63,9 +68,6 @@ func (b *builder) dateArith(date, amount *Expr, unit ast.TimeUnitType, add bool)
 		span = "Int"
 	}
 	name += from + span
-	if from == "Duration" && evalOf(ft) == evalTime {
-		name += "Datetime"
-	}
 	sig, ok := tipb.ScalarFuncSig_value[name]
 	if !ok {
 		return nil, errNotSupported("date arithmetic %s", name)
@@ -102,9 +104,6 @@ func dateArithType(date *Expr, unit ast.TimeUnitType, unitFsp int, b *builder) (
 		}
 		return "Datetime", timeType(column.TypeDatetime, fsp)
 	case evalDuration:
-		if unitIsDays(unit) {
-			return "Duration", timeType(column.TypeDatetime, fsp)
-		}
 		return "Duration", durationType(fsp)
 	}
 	return "String", stringType(datetimeLen+1+maxFsp, b.connType)

@@ -85,7 +85,7 @@ func round(b *builder, name string, a []*Expr) (*Expr, error) {
 	if len(a) == 1 {
 		switch et {
 		case evalReal:
-			return b.call(tipb.ScalarFuncSig_RoundReal, name, realType(), e)
+			return b.call(tipb.ScalarFuncSig_RoundReal, name, shownReal(0), e)
 		case evalDecimal:
 			p, s := decimalShape(e.Type)
 			return b.call(tipb.ScalarFuncSig_RoundDec, name, decimalType(p-s+1, 0), e)
@@ -166,7 +166,7 @@ func ceilOrFloor(b *builder, name string, a []*Expr) (*Expr, error) {
 	s := sigs[name]
 	switch et {
 	case evalReal:
-		return b.call(s[0], name, realType(), e)
+		return b.call(s[0], name, shownReal(0), e)
 	case evalDecimal:
 		p, scale := decimalShape(e.Type)
 		if p-scale+1 < 18 {

@@ -167,6 +167,9 @@ func field(b *builder, name string, a []*Expr) (*Expr, error) {
 	et, sig := evalReal, tipb.ScalarFuncSig_FieldReal
 	ints, exact, strs := true, true, true
 	for _, e := range a {
+		if e.isNull() {
+			continue
+		}
 		class := evalOf(e.Type)
 		ints = ints && class == evalInt
 		exact = exact && (class == evalInt || class == evalDecimal)

@@ -61,6 +61,9 @@ func timeFunctions() map[string]fnDef {
 }
 
 func secToTime(b *builder, name string, a []*Expr) (*Expr, error) {
+	if a[0].hex {
+		a[0] = hexNumber(a[0])
+	}
 	ft := durationType(fspOf(a[0].Type))
 	seconds, err := b.as(a[0], evalReal)
 	if err != nil {
