@@ -48,13 +48,11 @@ bench: build tools ## benchmarks; docs/performance.md has figures of a named mac
 	$(GO) run ./tests/bench/kv
 	$(GO) run ./tests/bench -scale 1
 
-<<<<<<< HEAD
 kernels: ## operators in memory beside the machine's bandwidth and DuckDB (needs a C compiler)
 	cd tools/kernels && CGO_ENABLED=1 $(GO) run .
-=======
+
 judge: ## functions against MariaDB 10.11, by a million evaluations: make judge JUDGE='root@tcp(127.0.0.1:3306)/'
 	$(GO) test ./tests/judge -count 1 -v -run 'TestJudge|TestModes' -judge '$(JUDGE)'
->>>>>>> 10ac00b (tests/judge: MariaDB as judge of functions)
 
 fuzz: ## each fuzz target for FUZZTIME
 	@for file in $$(git grep -l '^func Fuzz' -- '*_test.go'); do \
