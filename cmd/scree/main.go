@@ -41,6 +41,6 @@ func newRoot() *cobra.Command {
 		SilenceUsage: true, SilenceErrors: true,
 		Version: version,
 	}
-	root.AddCommand(newPlayground(), newLoad(), newSQLCommand(), newDAG(), newVersion())
+	root.AddCommand(newPlayground(), newLoad(), newSQLCommand(), newDAG(), newCtl(), newVersion())
 	return root
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/pingcap/kvproto/pkg/debugpb"
 	"github.com/pingcap/tipb/go-tipb"
 	"google.golang.org/grpc"
 
@@ -37,6 +38,23 @@ func (d *Dialer) Dial(_ context.Context, addr string) (kvclient.Store, error) {
 	if s := d.own[addr]; s != nil {
 		return s, nil
 	}
+	conn, err := d.conn(addr)
+	if err != nil {
+		return nil, err
+	}
+	return newRemote(conn, d.encode), nil
+}
+
+// Debug reaches a store's debugging interface.
+func (d *Dialer) Debug(addr string) (debugpb.DebugClient, error) {
+	conn, err := d.conn(addr)
+	if err != nil {
+		return nil, err
+	}
+	return debugpb.NewDebugClient(conn), nil
+}
+
+func (d *Dialer) conn(addr string) (*grpc.ClientConn, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	conn := d.conns[addr]
@@ -47,7 +65,7 @@ func (d *Dialer) Dial(_ context.Context, addr string) (kvclient.Store, error) {
 		}
 		d.conns[addr] = conn
 	}
-	return newRemote(conn, d.encode), nil
+	return conn, nil
 }
 
 // Close closes connections.

@@ -84,6 +84,10 @@ func (r remote) KvDeleteRange(ctx context.Context, req *kvrpcpb.DeleteRangeReque
 	return r.rpc.KvDeleteRange(ctx, req)
 }
 
+func (r remote) MvccGetByKey(ctx context.Context, req *kvrpcpb.MvccGetByKeyRequest) (*kvrpcpb.MvccGetByKeyResponse, error) {
+	return r.rpc.MvccGetByKey(ctx, req)
+}
+
 func (r remote) SplitRegion(ctx context.Context, req *kvrpcpb.SplitRegionRequest) (*kvrpcpb.SplitRegionResponse, error) {
 	return r.rpc.SplitRegion(ctx, req)
 }

@@ -15,6 +15,7 @@ import (
 	arrowflight "github.com/apache/arrow/go/v17/arrow/flight"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	deadlockpb "github.com/pingcap/kvproto/pkg/deadlock"
+	"github.com/pingcap/kvproto/pkg/debugpb"
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 	"github.com/pingcap/kvproto/pkg/metapb"
 	"github.com/pingcap/kvproto/pkg/tikvpb"
@@ -312,6 +313,7 @@ func (s *Store) serve() error {
 	}
 	s.grpc = grpc.NewServer(transport.ServerOptions()...)
 	tikvpb.RegisterTikvServer(s.grpc, s.service)
+	debugpb.RegisterDebugServer(s.grpc, &debugService{s: s})
 	deadlockpb.RegisterDeadlockServer(s.grpc, deadlock.NewService(s.deadlocks, s.manager.LockWaits))
 	arrowflight.RegisterFlightServiceServer(s.grpc, s.flight)
 	s.health = health.NewServer()

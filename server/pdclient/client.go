@@ -99,6 +99,17 @@ func (c *Client) Region(ctx context.Context, encodedKey []byte) (*metapb.Region,
 	return r.Meta, r.Leader, nil
 }
 
+// ScanRegions lists up to limit regions in key order, from the one with the encoded key start on, as far as end; an
+// empty end is no bound.
+func (c *Client) ScanRegions(ctx context.Context, start, end []byte, limit int) ([]*pdpb.Region, error) {
+	rpc, err := c.leader()
+	if err != nil {
+		return nil, err
+	}
+	resp, err := rpc.ScanRegions(ctx, &pdpb.ScanRegionsRequest{Header: c.header(), StartKey: start, EndKey: end, Limit: int32(limit)})
+	return resp.GetRegions(), check(resp, err)
+}
+
 // Store finds a store by id.
 func (c *Client) Store(ctx context.Context, id uint64) (*metapb.Store, error) {
 	return c.pd.GetStore(ctx, id)

@@ -58,3 +58,13 @@ func (c *Client) DeleteGCBarrier(ctx context.Context, id string) error {
 	}
 	return check(rpc.DeleteGCBarrier(ctx, &pdpb.DeleteGCBarrierRequest{Header: c.header(), BarrierId: id}))
 }
+
+// GCState tells the safe points and barriers.
+func (c *Client) GCState(ctx context.Context) (*pdpb.GCState, error) {
+	rpc, err := c.leader()
+	if err != nil {
+		return nil, err
+	}
+	resp, err := rpc.GetGCState(ctx, &pdpb.GetGCStateRequest{Header: c.header()})
+	return resp.GetGcState(), check(resp, err)
+}

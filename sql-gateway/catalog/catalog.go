@@ -106,15 +106,32 @@ func (c *Catalog) Refresh(ctx context.Context) error {
 
 // load reads the whole schema.
 func (c *Catalog) load(ctx context.Context) error {
-	txn, err := c.store.Begin(ctx)
+	s, err := read(ctx, c.store, c.opts.Virtual)
+	if err == nil {
+		c.current.Store(s)
+	}
+	return err
+}
+
+// Read returns the schema of a cluster without being part of it: tables and databases as they are at this moment.
+func Read(ctx context.Context, store Store) (*Snapshot, error) {
+	s, err := read(ctx, store, nil)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("read catalog: %w", err)
+	}
+	return s, nil
+}
+
+func read(ctx context.Context, store Store, virtual []*Table) (*Snapshot, error) {
+	txn, err := store.Begin(ctx)
+	if err != nil {
+		return nil, err
 	}
 	defer txn.Rollback()
 	s := newSnapshot()
-	c.addVirtual(s)
+	s.addVirtual(virtual)
 	if s.Version, err = getInt(ctx, txn, versionKey); err != nil {
-		return err
+		return nil, err
 	}
 	names := make(map[int64]string)
 	err = scanJSON(ctx, txn, databasePrefix, func(db *Database) {
@@ -122,7 +139,7 @@ func (c *Catalog) load(ctx context.Context) error {
 		names[db.ID] = db.Name
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	err = scanJSON(ctx, txn, tablePrefix, func(t *Table) {
 		if name, ok := names[t.DBID]; ok {
@@ -130,15 +147,11 @@ func (c *Catalog) load(ctx context.Context) error {
 			s.putTable(t)
 		}
 	})
-	if err != nil {
-		return err
-	}
-	c.current.Store(s)
-	return nil
+	return s, err
 }
 
-func (c *Catalog) addVirtual(s *Snapshot) {
-	for _, t := range c.opts.Virtual {
+func (s *Snapshot) addVirtual(tables []*Table) {
+	for _, t := range tables {
 		if _, err := s.Database(t.DB); err != nil {
 			s.putDatabase(&Database{Name: t.DB, Charset: defaultCharset, Collate: defaultCollate})
 		}

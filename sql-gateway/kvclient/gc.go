@@ -1,6 +1,7 @@
 package kvclient
 
 import (
+	"bytes"
 	"context"
 	"math"
 
@@ -32,6 +33,27 @@ func (c *Client) ResolveBelow(ctx context.Context, ts uint64) (locks int, err er
 			rest.Start = part.End
 		}
 	}
+}
+
+// Locks lists up to limit locks in r of transactions that began at or below ts.
+func (c *Client) Locks(ctx context.Context, r KeyRange, ts uint64, limit int) (locks []*kvrpcpb.LockInfo, err error) {
+	bo := newBackoff(&c.opts, c.opts.ReadBudget)
+	for len(locks) < limit {
+		found, part, err := c.scanLocks(ctx, bo, ts, r)
+		if err != nil {
+			return nil, err
+		}
+		locks = append(locks, found[:min(len(found), limit-len(locks))]...)
+		switch {
+		case len(found) == gcLocksMax:
+			r.Start = append(bytes.Clone(found[len(found)-1].Key), 0)
+		case len(part.End) == 0 || bytes.Equal(part.End, r.End):
+			return locks, nil
+		default:
+			r.Start = part.End
+		}
+	}
+	return locks, nil
 }
 
 // scanLocks asks the region at the front of rest for locks; part is what of rest lies in it.
