@@ -5,9 +5,9 @@
 //	Strings  byte strings, one behind the other
 package kvbatch
 
-// FullBytes is the size of a batch's values at which whoever fills it stops: one that stays in a core's cache between
-// being copied and being decoded.
-const FullBytes = 1 << 20
+// FullBytes is the size of a batch's values at which whoever fills it stops: one that stays in a core's own cache between
+// being copied and being decoded, beside the columns that it is decoded to.
+const FullBytes = 256 << 10
 
 // Pairs is a list of pairs. The zero value is empty and ready. Slices of it are valid until Reset.
 type Pairs struct {
@@ -31,7 +31,7 @@ func (p *Pairs) Bytes() int { return len(p.Keys.Data) + len(p.Values.Data) }
 
 // Reset forgets the pairs and keeps the memory, unless single values have made it much larger than a batch needs.
 func (p *Pairs) Reset() {
-	if cap(p.Values.Data) > 4*FullBytes {
+	if cap(p.Values.Data) > 8*FullBytes {
 		p.Values = Strings{}
 	}
 	p.Keys.reset()

@@ -2,9 +2,11 @@ package row
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 
 	"github.com/scree-db/scree/codec/column"
+	"github.com/scree-db/scree/codec/datum"
 	"github.com/scree-db/scree/codec/kvbatch"
 	"github.com/scree-db/scree/codec/memcmp"
 	"github.com/scree-db/scree/codec/tablekey"
@@ -98,7 +100,13 @@ func (d *Decoder) Load(k int, sel []int32, b *column.Builder) error {
 		return d.batch.loadHandles(sel, b)
 	case w.source == fromCaller:
 		return fmt.Errorf("row: output %d is the caller's", k)
-	case d.batch.same == nil || d.batch.same.big || d.batch.same.places[k] < 0:
+	case d.batch.same == nil || d.batch.same.big:
+		return d.loadMixed(k, sel, b)
+	case d.batch.same.places[k] < 0:
+		if d.batch.same.places[k] == placeMissing && d.batch.loadHandlePart(w, sel, b) {
+			return nil
+		}
+		b.Reset()
 		return d.loadMixed(k, sel, b)
 	}
 	in := window{rows: &d.batch.Values, sel: sel, layout: d.batch.same, place: int(d.batch.same.places[k])}
@@ -144,4 +152,40 @@ func (b *rowBatch) loadHandles(sel []int32, out *column.Builder) error {
 		dst[i] = v
 	}
 	return nil
+}
+
+// loadHandlePart is Load for an integer of a common handle, with nothing but integers before it. ok is false if that is not what
+// the column is: out is to be thrown away then.
+func (b *rowBatch) loadHandlePart(w *wanted, sel []int32, out *column.Builder) (ok bool) {
+	const partLen = 1 + 8
+	flag := byte(datum.FlagInt)
+	switch {
+	case w.missing.part < 0:
+		return false
+	case w.form == formUint:
+		flag = datum.FlagUint
+	case w.form != formInt:
+		return false
+	}
+	rows, first := b.Len(), tablekey.RecordPrefixLen
+	at0 := first + w.missing.part*partLen
+	dst := out.ExtendInts(rows)
+	for j := range count(sel, rows) {
+		i := at(sel, j)
+		key := b.Keys.At(i)
+		if len(key) < at0+partLen || key[at0] != flag {
+			return false
+		}
+		for p := first; p < at0; p += partLen {
+			if key[p] != datum.FlagInt && key[p] != datum.FlagUint {
+				return false
+			}
+		}
+		bits := binary.BigEndian.Uint64(key[at0+1:])
+		if flag == datum.FlagInt {
+			bits ^= 1 << 63
+		}
+		dst[i] = int64(bits)
+	}
+	return true
 }

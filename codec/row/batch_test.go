@@ -179,3 +179,39 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+// The columns of a common handle, integers in front and others behind them, are what they are in rows decoded one by one.
+func TestLoadCommonHandle(t *testing.T) {
+	types := []*tipb.FieldType{ft(column.TypeLongLong), unsigned(column.TypeLongLong), ft(column.TypeVarchar), ft(column.TypeLongLong)}
+	var cols []Column
+	for i, typ := range types {
+		cols = append(cols, Column{ID: int64(i + 1), Type: typ})
+	}
+	primary := []int64{1, 2, 3, 4}
+	rapid.Check(t, func(t *rapid.T) {
+		batch, err := NewDecoder(cols, primary, nil)
+		require.NoError(t, err)
+		var p kvbatch.Pairs
+		want := builders(cols)
+		var e Encoder
+		for range rapid.IntRange(1, 4).Draw(t, "rows") {
+			var handle []byte
+			for _, d := range []datum.Datum{datum.NewInt64(rapid.Int64().Draw(t, "a")), datum.NewUint64(rapid.Uint64().Draw(t, "b")),
+				datum.NewString(rapid.StringMatching(`[a-z]{0,12}`).Draw(t, "c")), datum.NewInt64(rapid.Int64().Draw(t, "d"))} {
+				handle, err = datum.AppendKey(handle, d, nil)
+				require.NoError(t, err)
+			}
+			e.AppendInt64(9, 1)
+			val, err := e.Encode(nil)
+			require.NoError(t, err)
+			p.Append(tablekey.AppendRecordKey(nil, 5, handle), val)
+			require.NoError(t, batch.Decode(handle, val, want))
+		}
+		require.NoError(t, batch.Start(&p))
+		for k, c := range cols {
+			b := column.NewBuilder(c.Type, 0)
+			require.NoError(t, batch.Load(k, nil, b))
+			require.Equal(t, want[k].Array().String(), b.Array().String())
+		}
+	})
+}

@@ -64,11 +64,11 @@ func isIntegerWidth(n int) bool {
 }
 
 func (w *window) loadInts(b *column.Builder) bool {
-	rows, c := w.rows.Len(), w.cut()
+	rows, c, data, ends := w.rows.Len(), w.cut(), w.rows.Data, w.rows.Ends
 	dst := b.ExtendInts(rows)
 	for j := range count(w.sel, rows) {
 		i := at(w.sel, j)
-		row := w.rows.At(i)
+		row := data[ends[i]:ends[i+1]]
 		from, to := c.of(row)
 		if to > len(row) || !isIntegerWidth(to-from) {
 			return false
@@ -79,11 +79,11 @@ func (w *window) loadInts(b *column.Builder) bool {
 }
 
 func (w *window) loadUints(b *column.Builder) bool {
-	rows, c := w.rows.Len(), w.cut()
+	rows, c, data, ends := w.rows.Len(), w.cut(), w.rows.Data, w.rows.Ends
 	dst := b.ExtendInts(rows)
 	for j := range count(w.sel, rows) {
 		i := at(w.sel, j)
-		row := w.rows.At(i)
+		row := data[ends[i]:ends[i+1]]
 		from, to := c.of(row)
 		if to > len(row) || !isIntegerWidth(to-from) {
 			return false
@@ -94,7 +94,7 @@ func (w *window) loadUints(b *column.Builder) bool {
 }
 
 func (w *window) loadDecimals(scale int, b *column.Builder) bool {
-	rows, c := w.rows.Len(), w.cut()
+	rows, c, data, ends := w.rows.Len(), w.cut(), w.rows.Data, w.rows.Ends
 	dst := b.ExtendInts(rows)
 	if rows == 0 || w.sel != nil && len(w.sel) == 0 {
 		return true
@@ -111,7 +111,7 @@ func (w *window) loadDecimals(scale int, b *column.Builder) bool {
 	size := dec.Len()
 	for j := range count(w.sel, rows) {
 		i := at(w.sel, j)
-		row := w.rows.At(i)
+		row := data[ends[i]:ends[i+1]]
 		from, to := c.of(row)
 		if to > len(row) || to-from != size || !dec.Reads(row[from:]) {
 			return w.loadWideDecimals(&c, scale, dst)
@@ -123,9 +123,10 @@ func (w *window) loadDecimals(scale int, b *column.Builder) bool {
 
 // loadWideDecimals reads decimals of any form.
 func (w *window) loadWideDecimals(c *cut, scale int, dst []int64) bool {
+	data, ends := w.rows.Data, w.rows.Ends
 	for j := range count(w.sel, len(dst)) {
 		i := at(w.sel, j)
-		row := w.rows.At(i)
+		row := data[ends[i]:ends[i+1]]
 		from, to := c.of(row)
 		if from > to || to > len(row) {
 			return false
@@ -140,10 +141,10 @@ func (w *window) loadWideDecimals(c *cut, scale int, dst []int64) bool {
 }
 
 func (w *window) loadBytes(b *column.Builder) bool {
-	rows, c := w.rows.Len(), w.cut()
+	rows, c, data, ends := w.rows.Len(), w.cut(), w.rows.Data, w.rows.Ends
 	for j := range count(w.sel, rows) {
 		i := at(w.sel, j)
-		row := w.rows.At(i)
+		row := data[ends[i]:ends[i+1]]
 		from, to := c.of(row)
 		if from > to || to > len(row) {
 			return false

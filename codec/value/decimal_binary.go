@@ -3,7 +3,6 @@ package value
 import (
 	"encoding/binary"
 	"errors"
-	"math"
 )
 
 // errCorruptDecimal marks bytes that are not a decimal.
@@ -246,34 +245,6 @@ func (l *decimalLayout) narrowValue(raw uint64) int64 {
 	sign := -int64(raw >> (l.signShift & 63) & 1) // all ones if negative
 	return (int64(l.cut(raw^uint64(sign))) ^ sign) - sign
 }
-
-// NarrowDecimal reads the values of a DECIMAL type whose binary form has at most eight bytes behind the two that tell the
-// type, for loops over many of them.
-type NarrowDecimal struct {
-	decimalLayout
-	head uint16
-	mask uint64
-}
-
-// NewNarrowDecimal returns the reader for values that begin like b. ok is false if their form is longer, or their scale is
-// another.
-func NewNarrowDecimal(b []byte, scale int) (d NarrowDecimal, ok bool) {
-	if len(b) < 3 || int(b[1]) != scale {
-		return d, false
-	}
-	d.decimalLayout = *layoutOf(b[0], b[1])
-	d.head, d.mask = binary.LittleEndian.Uint16(b), math.MaxUint64>>(64-8*min(d.size, 8))
-	return d, d.narrow
-}
-
-// Len is the length of each value.
-func (d *NarrowDecimal) Len() int { return 2 + int(d.size) }
-
-// Reads tells whether b, of length Len, is of the type.
-func (d *NarrowDecimal) Reads(b []byte) bool { return binary.LittleEndian.Uint16(b) == d.head }
-
-// Value is the coefficient of the value at the end of the eight bytes that tail has as a big-endian number.
-func (d *NarrowDecimal) Value(tail uint64) int64 { return d.narrowValue(tail & d.mask) }
 
 // cut adds up the fields of raw, a magnitude without its sign bit.
 func (l *decimalLayout) cut(raw uint64) uint64 {
