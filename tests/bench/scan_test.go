@@ -15,6 +15,7 @@ import (
 	"github.com/pingcap/kvproto/pkg/coprocessor"
 	"github.com/stretchr/testify/require"
 
+	"github.com/scree-db/scree/codec/tablekey"
 	cop "github.com/scree-db/scree/coprocessor"
 	"github.com/scree-db/scree/executor"
 	"github.com/scree-db/scree/executor/dagjson"
@@ -41,7 +42,7 @@ var leafQueries = []struct{ name, text string }{
 	{"count", "SELECT COUNT(*) FROM tpch.lineitem USE INDEX ()"},
 }
 
-// pointQueries are what BenchmarkSmallDAG measures, in CPU time on one core.
+// pointQueries are what BenchmarkSmallDAG measures, besides a point.
 var pointQueries = []struct{ name, text string }{
 	{"range10", "SELECT * FROM tpch.orders WHERE o_orderkey BETWEEN 1000 AND 1031"},
 	{"range100", "SELECT o_custkey, SUM(o_totalprice) FROM tpch.orders WHERE o_orderkey BETWEEN 1000 AND 1399 GROUP BY o_custkey"},
@@ -76,19 +77,30 @@ func BenchmarkRowLeaf(b *testing.B) {
 	}
 }
 
-// BenchmarkSmallDAG is the time of requests that read a few rows of many.
+// BenchmarkSmallDAG is the CPU time of requests that read a few rows of many, or one.
 func BenchmarkSmallDAG(b *testing.B) {
 	data := openScanData(b)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	for _, q := range pointQueries {
 		b.Run(q.name, func(b *testing.B) {
-			run := data.request(b, q.name)
-			b.ReportAllocs()
-			for b.Loop() {
-				data.answer(b, run)
-			}
+			data.benchmarkSmall(b, data.request(b, q.name))
 		})
 	}
+	b.Run("point", func(b *testing.B) {
+		run := data.request(b, pointQueries[0].name)
+		start := run.Ranges[0].Start
+		run.Ranges = []*coprocessor.KeyRange{{Start: start, End: tablekey.PrefixNext(start)}}
+		data.benchmarkSmall(b, run)
+	})
+}
+
+func (s *scanStore) benchmarkSmall(b *testing.B, run *coprocessor.Request) {
+	b.ReportAllocs()
+	start := cpuTime(b)
+	for b.Loop() {
+		s.answer(b, run)
+	}
+	b.ReportMetric(float64((cpuTime(b)-start).Microseconds())/float64(b.N), "CPU-µs/op")
 }
 
 // scanStore is a store's data with a coprocessor over it, and the requests of the queries.
