@@ -94,7 +94,7 @@ func (a *aggregation) consume(ctx context.Context) error {
 	for {
 		b, err := a.in.Next(ctx)
 		if err == io.EOF {
-			return a.finish(0)
+			return a.finish(ctx, 0)
 		}
 		if err != nil {
 			return err
@@ -103,14 +103,14 @@ func (a *aggregation) consume(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := a.add(cols, b.Len(), 0); err != nil {
+		if err := a.add(ctx, cols, b.Len(), 0); err != nil {
 			return err
 		}
 	}
 }
 
 // add takes dense rows of what the table aggregates, which was split depth times.
-func (a *aggregation) add(cols []arrow.Array, rows, depth int) error {
+func (a *aggregation) add(ctx context.Context, cols []arrow.Array, rows, depth int) error {
 	if err := a.table.add(cols, rows); err != nil {
 		return err
 	}
@@ -121,11 +121,11 @@ func (a *aggregation) add(cols []arrow.Array, rows, depth int) error {
 	if !tight {
 		return err
 	}
-	return a.split(depth)
+	return a.split(ctx, depth)
 }
 
 // split moves the table's groups to files.
-func (a *aggregation) split(depth int) (err error) {
+func (a *aggregation) split(ctx context.Context, depth int) (err error) {
 	if a.parts == nil {
 		if a.parts, err = newPartitions(&a.account, a.plan.stateTypes, a.plan.keys(), depth); err != nil {
 			return err
@@ -133,6 +133,9 @@ func (a *aggregation) split(depth int) (err error) {
 	}
 	t := a.table
 	for from := 0; from < t.count; from += column.BatchSize {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		b, err := t.output(from, min(from+column.BatchSize, t.count), true)
 		if err != nil {
 			return err
@@ -148,12 +151,12 @@ func (a *aggregation) split(depth int) (err error) {
 }
 
 // finish ends the rows that were split depth times. If some of their groups are in files, all are, and it is their turn.
-func (a *aggregation) finish(depth int) error {
+func (a *aggregation) finish(ctx context.Context, depth int) error {
 	a.next = 0
 	if a.parts == nil {
 		return nil
 	}
-	if err := a.split(depth); err != nil {
+	if err := a.split(ctx, depth); err != nil {
 		return err
 	}
 	runs, err := a.parts.finish()
@@ -175,7 +178,7 @@ func (a *aggregation) mergePart(ctx context.Context) (err error) {
 	if err = errors.Join(err, p.run.Remove()); err != nil {
 		return err
 	}
-	return a.finish(p.depth)
+	return a.finish(ctx, p.depth)
 }
 
 func (a *aggregation) readPart(ctx context.Context, p part) error {
@@ -192,7 +195,7 @@ func (a *aggregation) readPart(ctx context.Context, p part) error {
 			return in.Close()
 		}
 		if err == nil {
-			err = a.add(b.Cols, b.Rows, p.depth)
+			err = a.add(ctx, b.Cols, b.Rows, p.depth)
 		}
 		if err != nil {
 			return errors.Join(err, in.Close())

@@ -64,7 +64,9 @@ func (b *buildSide) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.index(keys)
+	if err := b.index(ctx, keys); err != nil {
+		return err
+	}
 	size := b.rows.bytes() + int64(4*(len(b.order)+len(b.starts)))
 	if b.grouper != nil {
 		size += b.grouper.Bytes()
@@ -131,19 +133,22 @@ func (b *buildSide) refuse(batch Batch, passed []int32) {
 }
 
 // index fills the table.
-func (b *buildSide) index(keys []arrow.Array) {
+func (b *buildSide) index(ctx context.Context, keys []arrow.Array) error {
 	b.chooseRows(keys)
 	rows := b.order
 	if b.grouper == nil {
 		b.starts = []int32{0, int32(len(rows))}
-		return
+		return nil
 	}
 	if len(rows) < b.rows.rows {
 		keys = gatherAll(nil, keys, rows)
 	}
-	ids := b.grouper.Index(keys, len(rows))
+	ids, err := b.grouper.Index(keys, len(rows), ctx.Err)
+	if err != nil {
+		return err
+	}
 	if b.grouper.Len() == len(rows) {
-		return // key number i is that of rows[i]
+		return nil // key number i is that of rows[i]
 	}
 	b.starts = make([]int32, b.grouper.Len()+1)
 	for _, id := range ids {
@@ -158,6 +163,7 @@ func (b *buildSide) index(keys []arrow.Array) {
 		b.order[at[id]] = rows[i]
 		at[id]++
 	}
+	return nil
 }
 
 // chooseRows puts the rows that can match into order, and those that a NULL keeps from it into nulls.

@@ -67,9 +67,9 @@ func (s *sorted) Close() error {
 }
 
 // take keeps the rows of b that sel lists; the collector's eval has seen b.
-func (s *sorted) take(b Batch, sel []int32) error {
+func (s *sorted) take(ctx context.Context, b Batch, sel []int32) error {
 	if s.dir != nil && !s.rows.fits(b) {
-		if err := s.spill(); err != nil {
+		if err := s.spill(ctx); err != nil {
 			return err
 		}
 	}
@@ -78,7 +78,7 @@ func (s *sorted) take(b Batch, sel []int32) error {
 	}
 	tight, err := s.resize(s.size())
 	if tight {
-		return s.spill()
+		return s.spill(ctx)
 	}
 	return err
 }
@@ -87,19 +87,21 @@ func (s *sorted) take(b Batch, sel []int32) error {
 func (s *sorted) size() int64 { return s.rows.bytes() + int64(40*s.rows.rows) }
 
 // sort makes the order of the collected rows.
-func (s *sorted) sort() {
+func (s *sorted) sort(ctx context.Context) error {
 	s.order = rowNumbers(s.rows.rows)
-	sortRows(s.order, s.specs, s.rows.values())
+	return sortRows(ctx, s.order, s.specs, s.rows.values())
 }
 
 // finish orders what was collected, once there is no more.
 func (s *sorted) finish(ctx context.Context) (err error) {
 	s.ready = true
 	if len(s.runs) == 0 {
-		s.sort()
+		if err := s.sort(ctx); err != nil {
+			return err
+		}
 		return s.set(s.rows.bytes() + int64(4*len(s.order)))
 	}
-	if err = s.spill(); err != nil {
+	if err = s.spill(ctx); err != nil {
 		return err
 	}
 	s.runs, err = mergeDown(ctx, s.runs, s.layout(), s.fanIn())
@@ -173,7 +175,7 @@ func (s sortOp) consume(ctx context.Context) error {
 		if err := s.rows.eval(b); err != nil {
 			return err
 		}
-		if err := s.take(b, b.Sel); err != nil {
+		if err := s.take(ctx, b, b.Sel); err != nil {
 			return err
 		}
 	}
@@ -229,11 +231,11 @@ func (t *topN) consume(ctx context.Context) error {
 		if sel != nil && len(sel) == 0 {
 			continue
 		}
-		if err := t.take(b, sel); err != nil {
+		if err := t.take(ctx, b, sel); err != nil {
 			return err
 		}
 		if t.rows.rows >= t.cutAt {
-			if err := t.prune(); err != nil {
+			if err := t.prune(ctx); err != nil {
 				return err
 			}
 		}
@@ -257,8 +259,10 @@ func (t *topN) candidates(b Batch) []int32 {
 }
 
 // prune keeps the first rows and sets the bar.
-func (t *topN) prune() error {
-	t.sort()
+func (t *topN) prune(ctx context.Context) error {
+	if err := t.sort(ctx); err != nil {
+		return err
+	}
 	t.rows.keep(t.order[:t.limit])
 	t.order = nil
 	if len(t.specs) > 0 {

@@ -3,6 +3,7 @@ package executor
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/binary"
 	"math"
 	"slices"
@@ -46,14 +47,42 @@ func newSortSpecs(items []*tipb.ByItem, types []*tipb.FieldType) ([]sortSpec, er
 // word and row number, and look at values only where words tie.
 
 // sortRows sorts row numbers by the columns. Rows that are equal in all columns keep the order of their numbers, if rows
-// was in that order.
-func sortRows(rows []int32, specs []sortSpec, cols []arrow.Array) {
-	s := sorter{specs: specs, cols: cols, words: make([][]uint64, len(specs)), exact: make([]bool, len(specs)),
+// was in that order. It ends early, with the context's error, when that is done.
+func sortRows(ctx context.Context, rows []int32, specs []sortSpec, cols []arrow.Array) error {
+	s := sorter{stop: interrupt{ctx: ctx}, specs: specs, cols: cols, words: make([][]uint64, len(specs)), exact: make([]bool, len(specs)),
 		compare: make([]func(i, j int) int, len(specs))}
 	s.sort(rows, 0)
+	return s.stop.err
+}
+
+// interrupt ends loops that have no way to return an error when their query is cancelled.
+type interrupt struct {
+	ctx   context.Context
+	calls int
+	err   error
+}
+
+// interruptEvery is how many calls of seldom make one look at the context: some 100 µs of comparisons.
+const interruptEvery = 4096
+
+// now reports whether to stop.
+func (i *interrupt) now() bool {
+	if i.err == nil {
+		i.err = i.ctx.Err()
+	}
+	return i.err != nil
+}
+
+// seldom is now for tight loops.
+func (i *interrupt) seldom() bool {
+	if i.calls++; i.calls%interruptEvery == 0 {
+		return i.now()
+	}
+	return i.err != nil
 }
 
 type sorter struct {
+	stop  interrupt
 	specs []sortSpec
 	cols  []arrow.Array
 	words [][]uint64 // of each column by row, made when first needed
@@ -70,7 +99,7 @@ type wordRow struct {
 }
 
 func (s *sorter) sort(rows []int32, level int) {
-	if level == len(s.specs) || len(rows) < 2 {
+	if level == len(s.specs) || len(rows) < 2 || s.stop.seldom() {
 		return
 	}
 	if s.words[level] == nil {
@@ -81,7 +110,7 @@ func (s *sorter) sort(rows []int32, level int) {
 	for _, r := range rows {
 		items = append(items, wordRow{words[r], r})
 	}
-	items, s.spare = sortWords(items, s.spare)
+	items, s.spare = sortWords(items, s.spare, s.stop.now)
 	s.items = items
 	for i, it := range items {
 		rows[i] = it.row
@@ -109,7 +138,12 @@ func (s *sorter) sortRun(rows []int32, level int) {
 		s.compare[level] = s.specs[level].comparer(s.cols[level])
 	}
 	compare := s.compare[level]
-	slices.SortStableFunc(rows, func(a, b int32) int { return compare(int(a), int(b)) })
+	slices.SortStableFunc(rows, func(a, b int32) int {
+		if s.stop.seldom() {
+			return 0
+		}
+		return compare(int(a), int(b))
+	})
 	for from := 0; from < len(rows); {
 		to := from + 1
 		for to < len(rows) && compare(int(rows[from]), int(rows[to])) == 0 {
@@ -122,8 +156,8 @@ func (s *sorter) sortRun(rows []int32, level int) {
 
 const radixMin = 512
 
-// sortWords sorts items by word, stably, and returns them and memory for the next call.
-func sortWords(items, spare []wordRow) (sorted, other []wordRow) {
+// sortWords sorts items by word, stably, and returns them and memory for the next call. stop is asked from time to time.
+func sortWords(items, spare []wordRow, stop func() bool) (sorted, other []wordRow) {
 	if len(items) < radixMin {
 		slices.SortFunc(items, func(a, b wordRow) int {
 			if c := cmp.Compare(a.word, b.word); c != 0 {
@@ -133,11 +167,11 @@ func sortWords(items, spare []wordRow) (sorted, other []wordRow) {
 		})
 		return items, spare
 	}
-	return radixSort(items, spare)
+	return radixSort(items, spare, stop)
 }
 
 // radixSort sorts by the bytes of the words from the least significant, and skips bytes that are the same everywhere.
-func radixSort(items, spare []wordRow) (sorted, other []wordRow) {
+func radixSort(items, spare []wordRow, stop func() bool) (sorted, other []wordRow) {
 	if cap(spare) < len(items) {
 		spare = make([]wordRow, len(items))
 	}
@@ -152,6 +186,9 @@ func radixSort(items, spare []wordRow) (sorted, other []wordRow) {
 		shift := 8 * d
 		if counts[d][byte(items[0].word>>shift)] == int32(len(items)) {
 			continue
+		}
+		if stop() {
+			return items, spare
 		}
 		var at [256]int32
 		sum := int32(0)

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"context"
 	"errors"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -15,12 +16,14 @@ const (
 )
 
 // spill writes the collected rows in their order as a run and forgets them.
-func (s *sorted) spill() error {
+func (s *sorted) spill(ctx context.Context) error {
 	if s.rows.rows == 0 {
 		return nil
 	}
-	s.sort()
-	run, err := s.writeRun(s.order[:min(s.limit, len(s.order))])
+	if err := s.sort(ctx); err != nil {
+		return err
+	}
+	run, err := s.writeRun(ctx, s.order[:min(s.limit, len(s.order))])
 	if err != nil {
 		return err
 	}
@@ -30,14 +33,14 @@ func (s *sorted) spill() error {
 	return s.set(0)
 }
 
-func (s *sorted) writeRun(order []int32) (*spill.Run, error) {
+func (s *sorted) writeRun(ctx context.Context, order []int32) (*spill.Run, error) {
 	w := s.dir.NewWriter(s.rows.types())
 	cols := arrays(s.rows.out)
 	perFrame := rowsOf(s.memory.share(16*fanInMax, frameBytes), s.rows.bytes(), s.rows.rows)
 	for from := 0; from < len(order); from += perFrame {
 		rows := order[from:min(from+perFrame, len(order))]
 		b := Batch{Cols: gatherAll(make([]arrow.Array, 0, len(cols)), cols, rows), Rows: len(rows)}
-		if err := w.Write(b); err != nil {
+		if err := errors.Join(w.Write(b), ctx.Err()); err != nil {
 			return nil, errors.Join(err, w.Abort())
 		}
 	}

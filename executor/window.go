@@ -42,7 +42,7 @@ type window struct {
 // windowFunc computes one function.
 type windowFunc interface {
 	// eval gives the results of the rows of a span.
-	eval(s *span) (arrow.Array, error)
+	eval(ctx context.Context, s *span) (arrow.Array, error)
 	// keepFrom is the first row of the log that the function may ask for from now on, where row next is the first of the
 	// next span.
 	keepFrom(next int64) int64
@@ -101,7 +101,7 @@ func (w *window) Next(ctx context.Context) (Batch, error) {
 			return Batch{}, err
 		}
 	}
-	return w.output()
+	return w.output(ctx)
 }
 
 // ready reports whether the next span can be put out.
@@ -152,7 +152,7 @@ func (w *window) read(ctx context.Context) error {
 }
 
 // output evaluates the functions on the next span.
-func (w *window) output() (Batch, error) {
+func (w *window) output(ctx context.Context) (Batch, error) {
 	b, at, err := w.spans.at(w.next)
 	if err != nil {
 		return Batch{}, err
@@ -160,14 +160,14 @@ func (w *window) output() (Batch, error) {
 	s := &span{base: w.next - int64(at), batch: b}
 	w.edges.place(s, w.log.end)
 	if w.frame != nil {
-		if err := w.frame.place(s); err != nil {
+		if err := w.frame.place(ctx, s); err != nil {
 			return Batch{}, err
 		}
 	}
 	out := Batch{Cols: make([]arrow.Array, 0, len(w.fields)), Rows: b.Rows}
 	out.Cols = append(out.Cols, b.Cols[:w.eval.inputs]...)
 	for _, f := range w.funcs {
-		col, err := f.eval(s)
+		col, err := f.eval(ctx, s)
 		if err != nil {
 			return Batch{}, err
 		}

@@ -1,6 +1,8 @@
 package executor
 
 import (
+	"context"
+
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/pingcap/tipb/go-tipb"
 
@@ -81,7 +83,7 @@ func (a *frameAgg) keepFrom(next int64) int64 {
 }
 
 // eval aggregates the frames of a span.
-func (a *frameAgg) eval(s *span) (arrow.Array, error) {
+func (a *frameAgg) eval(ctx context.Context, s *span) (arrow.Array, error) {
 	out, err := a.newMerged()
 	if err != nil {
 		return nil, err
@@ -90,7 +92,7 @@ func (a *frameAgg) eval(s *span) (arrow.Array, error) {
 	first, last := filledFrames(s)
 	a.low = s.from[s.batch.Rows-1]
 	if first <= last {
-		if err := a.aggregate(out, s, first, last); err != nil {
+		if err := a.aggregate(ctx, out, s, first, last); err != nil {
 			return nil, err
 		}
 	}
@@ -110,7 +112,7 @@ func filledFrames(s *span) (first, last int) {
 }
 
 // aggregate merges the states of the frames of rows [first, last] into out.
-func (a *frameAgg) aggregate(out agg.Accumulator, s *span, first, last int) error {
+func (a *frameAgg) aggregate(ctx context.Context, out agg.Accumulator, s *span, first, last int) error {
 	p := framePart{span: s, first: first, last: last, lo: s.from[first], hi: s.to[last]}
 	p.from, p.to = s.from[last], s.to[first] // what all have in common
 	folds := p.to-p.from >= foldMin
@@ -119,12 +121,12 @@ func (a *frameAgg) aggregate(out agg.Accumulator, s *span, first, last int) erro
 	}
 	if p.leaves() > leavesMax && first < last { // the frames jump: halves have more in common
 		mid := (first + last) / 2
-		if err := a.aggregate(out, s, first, mid); err != nil {
+		if err := a.aggregate(ctx, out, s, first, mid); err != nil {
 			return err
 		}
-		return a.aggregate(out, s, mid+1, last)
+		return a.aggregate(ctx, out, s, mid+1, last)
 	}
-	if err := a.makeTree(&p); err != nil {
+	if err := a.makeTree(ctx, &p); err != nil {
 		return err
 	}
 	if err := a.mergeTree(out, &p); err != nil || !folds {
@@ -133,7 +135,7 @@ func (a *frameAgg) aggregate(out agg.Accumulator, s *span, first, last int) erro
 	if a.frame.fixedStart() {
 		a.low = p.to
 	}
-	return a.mergeFold(out, &p)
+	return a.mergeFold(ctx, out, &p)
 }
 
 // framePart is a part of a span whose frames are made from one fold, of the rows [from, to), and one tree, whose leaves are
@@ -158,8 +160,8 @@ func (p *framePart) leaf(row int64) int {
 }
 
 // mergeFold brings the fold up to date and merges it into all frames.
-func (a *frameAgg) mergeFold(out agg.Accumulator, p *framePart) error {
-	if err := a.foldTo(p.from, p.to); err != nil {
+func (a *frameAgg) mergeFold(ctx context.Context, out agg.Accumulator, p *framePart) error {
+	if err := a.foldTo(ctx, p.from, p.to); err != nil {
 		return err
 	}
 	state, err := a.fold.acc.Partial(0, 1)
@@ -175,7 +177,7 @@ func (a *frameAgg) mergeFold(out agg.Accumulator, p *framePart) error {
 }
 
 // foldTo makes the fold of the rows [from, to), if it can from the one at hand.
-func (a *frameAgg) foldTo(from, to int64) (err error) {
+func (a *frameAgg) foldTo(ctx context.Context, from, to int64) (err error) {
 	f := &a.fold
 	if f.acc == nil || f.from != from || f.to > to {
 		if f.acc, err = a.newLeaves(); err != nil {
@@ -184,7 +186,7 @@ func (a *frameAgg) foldTo(from, to int64) (err error) {
 		f.acc.Resize(1)
 		f.from, f.to = from, from
 	}
-	err = a.rows.each(f.to, to, func(b Batch, i, j int) error {
+	err = a.rows.each(ctx, f.to, to, func(b Batch, i, j int) error {
 		if err := a.gather(b, i, j, true); err != nil {
 			return err
 		}
@@ -214,15 +216,15 @@ func (a *frameAgg) gather(b Batch, i, j int, alone bool) error {
 }
 
 // makeTree fills the levels: the states of single rows, and then of treeFan of the level below each.
-func (a *frameAgg) makeTree(p *framePart) error {
+func (a *frameAgg) makeTree(ctx context.Context, p *framePart) error {
 	for _, b := range a.args {
 		b.Reset()
 	}
 	take := func(b Batch, i, j int) error { return a.gather(b, i, j, false) }
-	if err := a.rows.each(p.lo, p.from, take); err != nil {
+	if err := a.rows.each(ctx, p.lo, p.from, take); err != nil {
 		return err
 	}
-	if err := a.rows.each(p.to, p.hi, take); err != nil {
+	if err := a.rows.each(ctx, p.to, p.hi, take); err != nil {
 		return err
 	}
 	a.levels = a.levels[:0]

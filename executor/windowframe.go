@@ -1,6 +1,8 @@
 package executor
 
 import (
+	"context"
+	"errors"
 	"math"
 
 	"github.com/pingcap/tipb/go-tipb"
@@ -131,18 +133,18 @@ func (b *frameBound) ahead() lookahead {
 func (f *frame) fixedStart() bool { return f.start.tp == boundUnbounded }
 
 // place fills in the frames of a span.
-func (f *frame) place(s *span) error {
+func (f *frame) place(ctx context.Context, s *span) error {
 	n := s.batch.Rows
 	places := make([]int64, 2*n)
 	s.from, s.to = places[:n], places[n:]
-	if err := f.start.place(s, s.from, false); err != nil {
+	if err := f.start.place(ctx, s, s.from, false); err != nil {
 		return err
 	}
-	return f.end.place(s, s.to, true)
+	return f.end.place(ctx, s, s.to, true)
 }
 
 // place finds the bounds of a span's rows: the first row of the frame, or, of an end, the first row behind it.
-func (b *frameBound) place(s *span, out []int64, end bool) error {
+func (b *frameBound) place(ctx context.Context, s *span, out []int64, end bool) error {
 	behind := int64(0)
 	if end {
 		behind = 1
@@ -159,7 +161,7 @@ func (b *frameBound) place(s *span, out []int64, end bool) error {
 		case boundRows:
 			out[i] = min(max(row+pick(b.follow, b.rows, -b.rows)+behind, from), to)
 		case boundValue:
-			at, err := b.search(s, i, end)
+			at, err := b.search(ctx, s, i, end)
 			if err != nil {
 				return err
 			}
@@ -178,7 +180,7 @@ func pick(second bool, a, b int64) int64 {
 
 // search finds the first row of i's partition whose key is not before the bound, or, of an end, is behind it. A row whose
 // key is NULL has its peers as its frame; a bound that is NULL is beyond all values.
-func (b *frameBound) search(s *span, i int, end bool) (int64, error) {
+func (b *frameBound) search(ctx context.Context, s *span, i int, end bool) (int64, error) {
 	values := s.batch.Cols[b.value]
 	switch {
 	case s.batch.Cols[b.key.place].IsNull(i):
@@ -192,6 +194,9 @@ func (b *frameBound) search(s *span, i int, end bool) (int64, error) {
 	}
 	for b.row = max(b.row, s.partFrom[i]); b.row < stop; b.row++ {
 		batch, at, err := b.keys.at(b.row)
+		if b.row%interruptEvery == 0 {
+			err = errors.Join(err, ctx.Err())
+		}
 		if err != nil {
 			return 0, err
 		}

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -170,7 +171,7 @@ func percentRank(s *span, i int) float64 {
 
 func (r *rankFunc) keepFrom(next int64) int64 { return next }
 
-func (r *rankFunc) eval(s *span) (arrow.Array, error) {
+func (r *rankFunc) eval(_ context.Context, s *span) (arrow.Array, error) {
 	r.out.Reset()
 	switch {
 	case r.share != nil:
@@ -281,7 +282,7 @@ func (r *rowValue) keepFrom(next int64) int64 {
 }
 
 // eval gathers the values batch by batch of the log.
-func (r *rowValue) eval(s *span) (arrow.Array, error) {
+func (r *rowValue) eval(_ context.Context, s *span) (arrow.Array, error) {
 	r.out.Reset()
 	from := logPiece{} // that picked lists rows of
 	for i := range s.batch.Rows {

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"context"
 	"errors"
 	"io"
 	"sort"
@@ -216,10 +217,10 @@ func (c *cursor) forget(row int64) {
 }
 
 // each calls f for the batches that have the rows [from, to), with the range of those rows in the batch.
-func (c *cursor) each(from, to int64, f func(b Batch, i, j int) error) error {
+func (c *cursor) each(ctx context.Context, from, to int64, f func(b Batch, i, j int) error) error {
 	for from < to {
 		b, i, err := c.at(from)
-		if err != nil {
+		if err = errors.Join(err, ctx.Err()); err != nil {
 			return err
 		}
 		n := min(int64(b.Rows-i), to-from)

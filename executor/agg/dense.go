@@ -5,15 +5,45 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
+
+	"github.com/scree-db/scree/codec/column"
 )
 
 // Index is Group for an empty grouper that takes all of its keys at once and will then only be asked to Find. Integers
-// that lie close together, as primary keys do, go to an array indexed by key instead of a hash table.
-func (g *Grouper) Index(cols []arrow.Array, rows int) []uint32 {
+// that lie close together, as primary keys do, go to an array indexed by key instead of a hash table. Many keys are taken in
+// pieces, between which stop is asked whether to go on: an error of it ends the work.
+func (g *Grouper) Index(cols []arrow.Array, rows int, stop func() error) ([]uint32, error) {
 	if d := g.denseFor(cols[0]); d != nil {
 		g.table = d
+	} else if rows > 2*indexPiece {
+		return g.indexPieces(cols, rows, stop)
 	}
-	return g.Group(cols, rows, nil)
+	return g.Group(cols, rows, nil), stop()
+}
+
+// indexPiece is a number of keys that a table takes in some 20 ms.
+const indexPiece = 1 << 18
+
+func (g *Grouper) indexPieces(cols []arrow.Array, rows int, stop func() error) ([]uint32, error) {
+	if t, ok := g.table.(*wordTable); ok {
+		t.reserve(rows)
+	}
+	ids := make([]uint32, 0, rows)
+	piece, list := make([]arrow.Array, len(cols)), make([]int32, indexPiece)
+	for from := 0; from < rows; from += indexPiece {
+		list = list[:min(indexPiece, rows-from)]
+		for i := range list {
+			list[i] = int32(from + i)
+		}
+		for c, a := range cols {
+			piece[c] = column.Gather(a, list)
+		}
+		ids = append(ids, g.Group(piece, len(list), nil)...)
+		if err := stop(); err != nil {
+			return nil, err
+		}
+	}
+	return ids, nil
 }
 
 // denseFor makes the table for a single column of integers without NULLs, or returns nil.

@@ -129,7 +129,8 @@ func TestGrouperGrows(t *testing.T) {
 			b.AppendInt64((i - n/2) * step)
 		}
 		cols := []arrow.Array{b.Array()}
-		ids := g.Index(cols, n)
+		ids, err := g.Index(cols, n, func() error { return nil })
+		require.NoError(t, err)
 		found := g.Find(cols, n, nil)
 		for i := range ids {
 			require.EqualValues(t, i, ids[i])
