@@ -60,9 +60,10 @@ func (s *slots) acquire(ctx context.Context) error {
 
 // slot is one request's share: nil for requests that are too small to queue.
 type slot struct {
-	s     *slots
-	held  bool
-	taken time.Time
+	s        *slots
+	held     bool
+	taken    time.Time
+	breather *breather // while held
 }
 
 // take waits for the slot if it is not held.
@@ -74,6 +75,7 @@ func (t *slot) take(ctx context.Context) error {
 		return err
 	}
 	t.held, t.taken = true, t.s.now()
+	t.breather = breathers.Get().(*breather)
 	return nil
 }
 
@@ -83,17 +85,19 @@ func (t *slot) give() {
 		t.s.held(t.s.now().Sub(t.taken))
 		t.s.sem.Release(1)
 		t.held = false
+		breathers.Put(t.breather)
 	}
 }
 
-// yield lets the next in the queue go first, if there is one.
+// yield lets the next in the queue go first, if there is one, and at times all that needs little.
 func (t *slot) yield(ctx context.Context) error {
 	if t == nil {
 		return nil
 	}
+	now := t.s.now()
 	if t.s.waiting.Load() == 0 {
-		t.taken = t.s.now() // nobody has waited for this one so far
-		return nil
+		t.taken = now // nobody has waited for this one so far
+		return t.breather.pause(now)
 	}
 	t.give()
 	return t.take(ctx)
