@@ -10,6 +10,7 @@ import (
 
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 	"github.com/pingcap/kvproto/pkg/metapb"
+	"github.com/pingcap/kvproto/pkg/pdpb"
 	"github.com/pingcap/tidb/pkg/parser"
 	"github.com/pingcap/tidb/pkg/parser/ast"
 	driver "github.com/pingcap/tidb/pkg/parser/test_driver"
@@ -76,6 +77,11 @@ func (s *memStore) TS(context.Context) (uint64, error) { return 1, nil }
 func (s *memStore) Region(context.Context, []byte) (*metapb.Region, *metapb.Peer, error) {
 	peer := &metapb.Peer{Id: 1, StoreId: 1}
 	return &metapb.Region{Id: 1, RegionEpoch: &metapb.RegionEpoch{}, Peers: []*metapb.Peer{peer}}, peer, nil
+}
+
+func (s *memStore) ScanRegions(ctx context.Context, start, _ []byte, _ int) ([]*pdpb.Region, error) {
+	r, leader, err := s.Region(ctx, start)
+	return []*pdpb.Region{{Region: r, Leader: leader}}, err
 }
 
 type placement struct{ *memStore }

@@ -21,7 +21,8 @@ type itemBatch struct {
 func (cm *committer) cut(ctx context.Context, bo *Backoff, items []int32) ([]itemBatch, error) {
 	var out []itemBatch
 	for len(items) > 0 {
-		r, err := cm.c.regions.locate(ctx, bo, cm.buf.entries[items[0]].key)
+		span := KeyRange{cm.buf.entries[items[0]].key, cm.buf.entries[items[len(items)-1]].key}
+		r, err := cm.c.regions.locateFirst(ctx, bo, span)
 		if err != nil {
 			return nil, err
 		}

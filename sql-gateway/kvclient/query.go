@@ -22,7 +22,7 @@ func (c *Client) Tasks(ctx context.Context, bo *Backoff, ranges []KeyRange) ([]T
 	var out []Task
 	for _, rest := range ranges {
 		for {
-			r, err := c.taskRegion(ctx, bo, out, rest.Start)
+			r, err := c.taskRegion(ctx, bo, out, rest)
 			if err != nil {
 				return nil, err
 			}
@@ -42,11 +42,11 @@ func (c *Client) Tasks(ctx context.Context, bo *Backoff, ranges []KeyRange) ([]T
 }
 
 // taskRegion saves the look-up where many small ranges lie in one region.
-func (c *Client) taskRegion(ctx context.Context, bo *Backoff, tasks []Task, key []byte) (*Region, error) {
-	if n := len(tasks); n > 0 && tasks[n-1].Region.Range.contains(key) {
+func (c *Client) taskRegion(ctx context.Context, bo *Backoff, tasks []Task, rest KeyRange) (*Region, error) {
+	if n := len(tasks); n > 0 && tasks[n-1].Region.Range.contains(rest.Start) {
 		return tasks[n-1].Region, nil
 	}
-	return c.regions.locate(ctx, bo, key)
+	return c.regions.locateFirst(ctx, bo, rest)
 }
 
 // NewBackoff returns the budget of one read.

@@ -60,7 +60,13 @@ func decodeBound(b []byte) ([]byte, error) {
 
 // Context fills what every request to the region carries.
 func (r *Region) Context() *kvrpcpb.Context {
-	return &kvrpcpb.Context{RegionId: r.Meta.Id, RegionEpoch: r.Meta.RegionEpoch, Peer: r.Leader}
+	ctx := new(kvrpcpb.Context)
+	r.fill(ctx)
+	return ctx
+}
+
+func (r *Region) fill(ctx *kvrpcpb.Context) {
+	ctx.RegionId, ctx.RegionEpoch, ctx.Peer = r.Meta.Id, r.Meta.RegionEpoch, r.Leader
 }
 
 // regionCache maps keys to regions: a slice ordered by start key without overlaps, replaced piecewise by fresher news.
@@ -94,6 +100,29 @@ func (c *regionCache) locate(ctx context.Context, bo *Backoff, key []byte) (*Reg
 			return nil, unavailable(key, err)
 		}
 	}
+}
+
+// regionsMax bounds the regions that are asked for at once.
+const regionsMax = 128
+
+// locateFirst finds the region of r's start. One that is not cached comes with those behind it in r: whoever reads or writes
+// a range wants them next.
+func (c *regionCache) locateFirst(ctx context.Context, bo *Backoff, r KeyRange) (*Region, error) {
+	if reg := c.cached(r.Start); reg != nil {
+		return reg, nil
+	}
+	var end []byte
+	if len(r.End) > 0 {
+		end = memcmp.AppendBytes(nil, r.End)
+	}
+	// Of what cannot be had so, the first is asked for by itself, until there is an answer.
+	list, err := c.placement.ScanRegions(ctx, memcmp.AppendBytes(nil, r.Start), end, regionsMax)
+	for _, found := range list {
+		if reg, invalid := newRegion(found.Region, found.Leader); err == nil && invalid == nil {
+			c.insert(reg)
+		}
+	}
+	return c.locate(ctx, bo, r.Start)
 }
 
 func (c *regionCache) load(ctx context.Context, key []byte) (*Region, error) {
@@ -139,11 +168,20 @@ func newer(a, b *metapb.RegionEpoch) bool {
 	return a.GetVersion() > b.GetVersion() || a.GetVersion() == b.GetVersion() && a.GetConfVer() > b.GetConfVer()
 }
 
+// find is the place of r in the cache, -1 if it is not there any more.
+func (c *regionCache) find(r *Region) int {
+	i := sort.Search(len(c.sorted), func(i int) bool { return bytes.Compare(c.sorted[i].Range.Start, r.Range.Start) >= 0 })
+	if i < len(c.sorted) && c.sorted[i] == r {
+		return i
+	}
+	return -1
+}
+
 // drop forgets r, if it is still what the cache holds.
 func (c *regionCache) drop(r *Region) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if i := slices.Index(c.sorted, r); i >= 0 {
+	if i := c.find(r); i >= 0 {
 		c.sorted = slices.Delete(c.sorted, i, i+1)
 	}
 }
@@ -152,7 +190,7 @@ func (c *regionCache) drop(r *Region) {
 func (c *regionCache) setLeader(r *Region, leader *metapb.Peer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if i := slices.Index(c.sorted, r); i >= 0 {
+	if i := c.find(r); i >= 0 {
 		c.sorted[i] = &Region{Meta: r.Meta, Leader: leader, Range: r.Range}
 	}
 }
@@ -222,6 +260,9 @@ func leaderOn(meta *metapb.Region, store uint64) *metapb.Peer {
 }
 
 func unavailable(key []byte, err error) error {
+	if err == nil {
+		return nil
+	}
 	var spent *budgetError
 	if errors.As(err, &spent) {
 		return &RegionUnavailableError{Key: key, Cause: err}
@@ -295,7 +336,7 @@ func (r *Region) prefix(keys [][]byte) int {
 func (c *Client) group(ctx context.Context, bo *Backoff, keys [][]byte) ([]batch, error) {
 	var out []batch
 	for len(keys) > 0 {
-		r, err := c.regions.locate(ctx, bo, keys[0])
+		r, err := c.regions.locateFirst(ctx, bo, KeyRange{keys[0], keys[len(keys)-1]})
 		if err != nil {
 			return nil, err
 		}

@@ -2,6 +2,7 @@ package kvclient
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"testing"
 
@@ -89,5 +90,17 @@ func TestBelow(t *testing.T) {
 		if len(end) > 0 {
 			require.Negative(t, bytes.Compare(b, end), fmt.Sprintf("%x", end))
 		}
+	}
+}
+
+// TestRegionsComeTogether: a range of many regions is looked up in few questions, and then not again.
+func TestRegionsComeTogether(t *testing.T) {
+	s := newStub(regionsMax * 2)
+	c := s.client(t)
+	for range 2 {
+		tasks, err := c.Tasks(context.Background(), c.NewBackoff(), []KeyRange{{Start: stubKey(3)}})
+		require.NoError(t, err)
+		require.Len(t, tasks, len(s.regions)-3)
+		require.Equal(t, 2, s.asked)
 	}
 }

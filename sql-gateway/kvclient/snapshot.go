@@ -68,19 +68,35 @@ func (s *Snapshot) Bypass(ctx *kvrpcpb.Context) {
 }
 
 func (s *Snapshot) context(r *Region) *kvrpcpb.Context {
-	ctx := r.Context()
-	s.Bypass(ctx)
+	ctx := new(kvrpcpb.Context)
+	s.fill(ctx, r)
 	return ctx
+}
+
+// fill makes a request's context one for r.
+func (s *Snapshot) fill(ctx *kvrpcpb.Context, r *Region) {
+	r.fill(ctx)
+	s.Bypass(ctx)
+}
+
+// getCall is what a get needs, in one piece of memory.
+type getCall struct {
+	req kvrpcpb.GetRequest
+	ctx kvrpcpb.Context
+	bo  Backoff
 }
 
 // Get returns nil if the key does not exist.
 func (s *Snapshot) Get(ctx context.Context, key []byte) ([]byte, error) {
-	bo := newBackoff(&s.c.opts, s.c.opts.ReadBudget)
+	call := &getCall{bo: Backoff{opts: &s.c.opts, left: s.c.opts.ReadBudget}}
+	bo := &call.bo
+	call.req = kvrpcpb.GetRequest{Context: &call.ctx, Key: key, Version: s.ts}
 	for {
 		var resp *kvrpcpb.GetResponse
 		err := s.c.send(ctx, bo, key, func(st Store, r *Region) (*errorpb.Error, error) {
+			s.fill(&call.ctx, r)
 			var err error
-			resp, err = st.KvGet(ctx, &kvrpcpb.GetRequest{Context: s.context(r), Key: key, Version: s.ts})
+			resp, err = st.KvGet(ctx, &call.req)
 			return resp.GetRegionError(), err
 		})
 		switch {

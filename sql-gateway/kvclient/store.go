@@ -8,6 +8,7 @@ import (
 	"github.com/pingcap/kvproto/pkg/coprocessor"
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 	"github.com/pingcap/kvproto/pkg/metapb"
+	"github.com/pingcap/kvproto/pkg/pdpb"
 
 	"github.com/scree-db/scree/executor"
 )
@@ -45,6 +46,9 @@ type Placement interface {
 	TS(ctx context.Context) (uint64, error)
 	// Region finds the region of an encoded key, with its leader (nil if unknown). A nil region means: not known now.
 	Region(ctx context.Context, encodedKey []byte) (*metapb.Region, *metapb.Peer, error)
+	// ScanRegions lists regions in order from the one that holds the encoded key start up to end (empty: unbounded), at most
+	// limit. What is not known now is left out.
+	ScanRegions(ctx context.Context, start, end []byte, limit int) ([]*pdpb.Region, error)
 	// Store finds a store by id.
 	Store(ctx context.Context, id uint64) (*metapb.Store, error)
 }

@@ -31,6 +31,7 @@ type opener struct {
 	shared  map[*sharedQuery]*sharedRows
 	stats   *RunStats
 	leaves  map[*tipb.Executor]func() (executor.Operator, error)
+	alone   bool // there is one reader in the plan
 }
 
 // Open builds the operators of a plan. Scalar subqueries run here. If the Runtime's Env collects statistics, ExplainRows
@@ -49,7 +50,7 @@ func (q *Query) open(ctx context.Context, rt Runtime, stats *RunStats) (executor
 	if stats != nil {
 		env.Stats = stats.root
 	}
-	o := &opener{ctx: ctx, rt: rt, env: &env, plan: q.ctx, binds: map[*Column]*Expr{}, stats: stats, shared: map[*sharedQuery]*sharedRows{}}
+	o := &opener{ctx: ctx, rt: rt, env: &env, plan: q.ctx, binds: map[*Column]*Expr{}, stats: stats, shared: map[*sharedQuery]*sharedRows{}, alone: q.isAlone()}
 	op, err := o.openRoot(q)
 	switch {
 	case err != nil:

@@ -36,18 +36,49 @@ func (o *opener) request(p *physReader, ranges []kvclient.KeyRange) (*ReadReques
 	if err != nil {
 		return nil, err
 	}
-	path := p.scan.path
+	path, exact := p.scan.path, false
 	if ranges == nil {
-		ranges, _ = o.bindPath(path).ranges()
+		ranges, exact = o.bindPath(path).ranges()
 	}
 	req := &ReadRequest{
 		Table: path.table, Index: path.index, DAG: o.dagRequest(list, p.offsets()), Fields: p.Types(), Ranges: ranges,
-		Stats: o.stats.reader(p),
+		Stats: o.stats.reader(p), Alone: o.alone,
+	}
+	if exact && len(ranges) == 1 && path.isRecord() {
+		req.Point = ranges[0].Start
 	}
 	if p.order != nil {
 		req.KeepOrder, req.Desc = true, p.order.desc
 	}
 	return req, nil
+}
+
+// isRecord reports whether a path of constants, cut to one range, is that of a single record key.
+func (p *accessPath) isRecord() bool {
+	if p.index != nil || !p.unique {
+		return false
+	}
+	for _, part := range p.parts {
+		if !part.isPoint() || len(part.points) != 1 {
+			return false
+		}
+	}
+	return true
+}
+
+// isAlone reports whether a plan reads from tables once only.
+func (q *Query) isAlone() bool {
+	p := q.root
+	for {
+		if r, ok := p.(*physReader); ok {
+			return r != nil && len(q.scalars) == 0 && len(q.shared) == 0
+		}
+		inputs := p.inputs()
+		if len(inputs) != 1 {
+			return false
+		}
+		p = inputs[0]
+	}
 }
 
 // offsets are the places of a reader's columns among those of its pushed plan.

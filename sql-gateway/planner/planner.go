@@ -98,13 +98,17 @@ type Explain struct {
 
 // ReadRequest is a scan that a Reader node asks of the session: a pushed DAG over ranges of a table or index.
 type ReadRequest struct {
-	Table     *catalog.Table
-	Index     *catalog.Index // nil: record keys
-	DAG       *tipb.DAGRequest
-	Fields    []*tipb.FieldType
-	Ranges    []kvclient.KeyRange
+	Table  *catalog.Table
+	Index  *catalog.Index // nil: record keys
+	DAG    *tipb.DAGRequest
+	Fields []*tipb.FieldType
+	Ranges []kvclient.KeyRange
+	// Point, when not nil, is the only record key in Ranges.
+	Point     []byte
 	KeepOrder bool
 	Desc      bool
+	// Alone: the plan reads nothing else.
+	Alone bool
 	// Stats, when not nil, is to be filled for EXPLAIN ANALYZE.
 	Stats *ReaderStats
 }

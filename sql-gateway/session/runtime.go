@@ -23,13 +23,16 @@ func (r *run) Read(ctx context.Context, req *planner.ReadRequest) (executor.Oper
 	if err := r.checkAge(req.Table); err != nil {
 		return nil, err
 	}
+	if req.Point != nil && req.Stats == nil {
+		return r.readPoint(ctx, req)
+	}
 	txn, err := r.s.transaction(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, kr := range req.Ranges {
 		if txn.kv.HasWrites(kr) {
-			return r.readHere(ctx, txn.kv, req)
+			return r.readHere(ctx, req, func(desc bool) pairs { return newChain(ctx, txn.kv, req.Ranges, desc) })
 		}
 	}
 	dreq := r.request(txn.kv, req)
@@ -91,8 +94,14 @@ func (r *run) addWarnings(list []*tipb.Error) {
 	}
 }
 
+// pairs are what a scan in the gateway reads.
+type pairs interface {
+	executor.KVIterator
+	close()
+}
+
 // readHere runs a pushed DAG in the gateway.
-func (r *run) readHere(ctx context.Context, txn *kvclient.Txn, req *planner.ReadRequest) (executor.Operator, error) {
+func (r *run) readHere(ctx context.Context, req *planner.ReadRequest, open func(desc bool) pairs) (executor.Operator, error) {
 	root := req.DAG.RootExecutor
 	if root == nil {
 		var err error
@@ -102,9 +111,7 @@ func (r *run) readHere(ctx context.Context, txn *kvclient.Txn, req *planner.Read
 	}
 	env := *r.env
 	env.Partial = true // what the operators above expect of a store
-	leaf := func(scan *tipb.Executor) (executor.Operator, error) {
-		return r.leaf(ctx, txn, scan, req)
-	}
+	leaf := func(scan *tipb.Executor) (executor.Operator, error) { return r.leaf(scan, open) }
 	op, err := executor.Build(root, leaf, &env)
 	if err != nil {
 		return nil, err
@@ -112,14 +119,14 @@ func (r *run) readHere(ctx context.Context, txn *kvclient.Txn, req *planner.Read
 	return pick(op, req.DAG.OutputOffsets, req.Fields), nil
 }
 
-func (r *run) leaf(ctx context.Context, txn *kvclient.Txn, scan *tipb.Executor, req *planner.ReadRequest) (executor.Operator, error) {
+func (r *run) leaf(scan *tipb.Executor, open func(desc bool) pairs) (executor.Operator, error) {
 	switch {
 	case scan.TblScan != nil:
-		kv := newChain(ctx, txn, req.Ranges, scan.TblScan.Desc)
+		kv := open(scan.TblScan.Desc)
 		op, err := executor.NewTableScan(scan.TblScan, kv, r.env.Expr)
 		return closing(op, kv), err
 	case scan.IdxScan != nil:
-		kv := newChain(ctx, txn, req.Ranges, scan.IdxScan.Desc)
+		kv := open(scan.IdxScan.Desc)
 		op, err := executor.NewIndexScan(scan.IdxScan, kv, r.env.Expr)
 		return closing(op, kv), err
 	default:
@@ -174,7 +181,7 @@ func (c *chain) close() {
 }
 
 // closing has an operator close its source with itself.
-func closing(op executor.Operator, kv *chain) executor.Operator {
+func closing(op executor.Operator, kv pairs) executor.Operator {
 	if op == nil {
 		return nil
 	}
@@ -183,7 +190,7 @@ func closing(op executor.Operator, kv *chain) executor.Operator {
 
 type scanLeaf struct {
 	executor.Operator
-	kv *chain
+	kv pairs
 }
 
 func (s *scanLeaf) Close() error {

@@ -1,0 +1,46 @@
+package session
+
+import (
+	"context"
+	"math"
+
+	"github.com/scree-db/scree/executor"
+	"github.com/scree-db/scree/sql-gateway/planner"
+)
+
+// readPoint reads one record with a get in place of a scan: the DAG runs here over it.
+//
+// A statement outside of a transaction that reads nothing else asks for the newest version there is, and so needs no
+// timestamp: one value is a snapshot by itself.
+func (r *run) readPoint(ctx context.Context, req *planner.ReadRequest) (executor.Operator, error) {
+	p := &point{ctx: ctx, key: req.Point}
+	if req.Alone && r.s.txn == nil && !r.s.inTransaction() {
+		p.get = r.s.srv.client.Snapshot(math.MaxUint64).Get
+	} else {
+		txn, err := r.s.transaction(ctx)
+		if err != nil {
+			return nil, err
+		}
+		p.get = txn.kv.Get
+	}
+	return r.readHere(ctx, req, func(bool) pairs { return p })
+}
+
+// point gives the pair of a key, if there is one.
+type point struct {
+	ctx  context.Context
+	get  func(ctx context.Context, key []byte) ([]byte, error)
+	key  []byte
+	done bool
+}
+
+func (p *point) Next() (key, val []byte, ok bool, err error) {
+	if p.done {
+		return nil, nil, false, nil
+	}
+	p.done = true
+	val, err = p.get(p.ctx, p.key)
+	return p.key, val, val != nil, err
+}
+
+func (p *point) close() { p.done = true }
