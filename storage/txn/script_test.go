@@ -88,7 +88,12 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 		r, err := s.m.CheckSecondaryLocks(ctx, &kvrpcpb.CheckSecondaryLocksRequest{Context: pb, StartVersion: a.ts("start"), Keys: a.keys()})
 		return s.answer(err, r.GetError(), "commit_ts=%s%s", stamp(r.GetCommitTs()), locks(r.GetLocks()))
 	case "resolve":
-		r, err := s.m.ResolveLock(ctx, &kvrpcpb.ResolveLockRequest{Context: pb, StartVersion: a.ts("start"), CommitVersion: a.ts("commit"), Keys: a.keys()})
+		req := &kvrpcpb.ResolveLockRequest{Context: pb, StartVersion: a.ts("start"), CommitVersion: a.ts("commit"), Keys: a.keys()}
+		for _, t := range a.list("txns") {
+			start, commit, _ := strings.Cut(t, ":")
+			req.TxnInfos = append(req.TxnInfos, &kvrpcpb.TxnInfo{Txn: a.parse(start), Status: a.parse(commit)})
+		}
+		r, err := s.m.ResolveLock(ctx, req)
 		return s.answer(err, r.GetError(), "resolved")
 	case "scan-lock":
 		r, err := s.m.ScanLock(ctx, &kvrpcpb.ScanLockRequest{Context: pb, MaxVersion: a.ts("max"), Limit: uint32(a.ts("limit")), StartKey: []byte(a.str("from")), EndKey: []byte(a.str("to"))})
@@ -136,17 +141,27 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 }
 
 // prewrite reads one mutation a line: put KEY VALUE, insert KEY VALUE, del KEY, lock KEY, check-not-exists KEY, each
-// with an optional exist, not-exist, held or constraint at the end.
+// with an optional exist, not-exist, held or constraint behind it, and want=TS at the end: the for_update_ts of its lock.
 func (s *script) prewrite(ctx context.Context, pb *kvrpcpb.Context, a args) string {
 	req := &kvrpcpb.PrewriteRequest{
 		Context: pb, StartVersion: a.ts("start"), PrimaryLock: []byte(a.str("primary")), LockTtl: max(a.ts("ttl"), 3000*b2u(!a.d.HasArg("ttl"))),
 		UseAsyncCommit: a.d.HasArg("async"), TryOnePc: a.d.HasArg("1pc"), MaxCommitTs: a.ts("max-commit"),
 		MinCommitTs: a.ts("min-commit"), ForUpdateTs: a.ts("for-update"), AssertionLevel: kvrpcpb.AssertionLevel_Strict,
+		SkipConstraintCheck: a.d.HasArg("skip-check"),
+	}
+	if a.d.HasArg("level") {
+		req.AssertionLevel = kvrpcpb.AssertionLevel(kvrpcpb.AssertionLevel_value[a.str("level")])
 	}
 	for _, k := range strings.FieldsFunc(a.str("secondaries"), func(r rune) bool { return r == '/' }) {
 		req.Secondaries = append(req.Secondaries, []byte(k))
 	}
 	for _, line := range strings.Split(strings.TrimSpace(a.d.Input), "\n") {
+		line, want, constrained := strings.Cut(line, " want=")
+		if constrained {
+			req.ForUpdateTsConstraints = append(req.ForUpdateTsConstraints, &kvrpcpb.PrewriteRequest_ForUpdateTSConstraint{
+				Index: uint32(len(req.Mutations)), ExpectedForUpdateTs: a.parse(want),
+			})
+		}
 		mu, action := a.mutation(strings.Fields(line))
 		req.Mutations = append(req.Mutations, mu)
 		if req.ForUpdateTs > 0 {
