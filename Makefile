@@ -52,7 +52,7 @@ kernels: ## operators in memory beside the machine's bandwidth and DuckDB (needs
 	cd tools/kernels && CGO_ENABLED=1 $(GO) run .
 
 judge: ## functions against MariaDB 10.11, by a million evaluations: make judge JUDGE='root@tcp(127.0.0.1:3306)/'
-	$(GO) test ./tests/judge -count 1 -v -run 'TestJudge|TestModes' -judge '$(JUDGE)'
+	$(GO) test ./tests/judge -count 1 -v -run 'TestJudge|TestModes|TestCollations|TestAggregates' -judge '$(JUDGE)'
 
 fuzz: ## each fuzz target for FUZZTIME
 	@for file in $$(git grep -l '^func Fuzz' -- '*_test.go'); do \

@@ -66,7 +66,7 @@ func Collations() []Collation { return collations }
 var collations = []Collation{
 	{8, "latin1_swedish_ci", "latin1", false, "PAD SPACE", nil},
 	{11, "ascii_general_ci", "ascii", false, "PAD SPACE", generalCI},
-	{28, "gbk_chinese_ci", "gbk", true, "PAD SPACE", nil},
+	{28, "gbk_chinese_ci", "gbk", true, "PAD SPACE", gbkChinese},
 	{33, "utf8_general_ci", "utf8", false, "PAD SPACE", generalCI},
 	{45, "utf8mb4_general_ci", "utf8mb4", false, "PAD SPACE", generalCI},
 	{46, "utf8mb4_bin", "utf8mb4", true, "PAD SPACE", paddedBinary{}},
@@ -74,6 +74,7 @@ var collations = []Collation{
 	{63, "binary", "binary", true, "NO PAD", binaryCollator{}},
 	{65, "ascii_bin", "ascii", true, "PAD SPACE", paddedBinary{}},
 	{83, "utf8_bin", "utf8", true, "PAD SPACE", paddedBinary{}},
+	{87, "gbk_bin", "gbk", false, "PAD SPACE", gbkBinary},
 	{192, "utf8_unicode_ci", "utf8", false, "PAD SPACE", unicodeCI},
 	{224, "utf8mb4_unicode_ci", "utf8mb4", false, "PAD SPACE", unicodeCI},
 	{255, "utf8mb4_0900_ai_ci", "utf8mb4", false, "NO PAD", unicode0900},
@@ -180,4 +181,5 @@ var (
 	_ Collator    = binaryCollator{}
 	_ Collator    = paddedBinary{}
 	_ RuneMatcher = (*weightCollator)(nil)
+	_ RuneMatcher = (*gbkCollator)(nil)
 )

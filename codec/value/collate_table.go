@@ -15,8 +15,8 @@ import (
 //go:embed collation/*.bin collation/LICENSE-UNICODE
 var weightFiles embed.FS
 
-// loadWeights unpacks an embedded table. The files are part of the program, so damage to them is a bug.
-func loadWeights(name string, implicit func(rune, *[2]uint16) []uint16) *weightTable {
+// openTable unpacks an embedded table. The files are part of the program, so damage to them is a bug.
+func openTable(name string) tableReader {
 	packed, err := weightFiles.ReadFile("collation/" + name)
 	if err != nil {
 		panic("value: " + err.Error())
@@ -25,8 +25,12 @@ func loadWeights(name string, implicit func(rune, *[2]uint16) []uint16) *weightT
 	if err != nil {
 		panic("value: collation table " + name + ": " + err.Error())
 	}
+	return tableReader{data: data}
+}
+
+func loadWeights(name string, implicit func(rune, *[2]uint16) []uint16) *weightTable {
 	t := &weightTable{implicit: implicit, contractions: map[rune][]contraction{}}
-	r := tableReader{data: data}
+	r := openTable(name)
 	for len(r.data) > 0 {
 		points, weights := r.entry()
 		t.add(points, weights)

@@ -49,6 +49,30 @@ func TestCollations(t *testing.T) {
 	}
 }
 
+// GBK orders by code or by pronunciation; both differ from the order of Unicode.
+func TestGBK(t *testing.T) {
+	bin, chinese := collator(t, "gbk_bin"), collator(t, "gbk_chinese_ci")
+	for _, c := range []struct {
+		a, b         string
+		bin, chinese int
+	}{
+		{"a", "A", 1, 0},
+		{"a ", "a", 0, 0},
+		{"中", "国", 1, 1},
+		{"啊", "中", -1, -1},
+		{"一", "丁", 1, 1},
+		{"亞", "啊", -1, 1},
+		{"😀", "?", 0, 0},
+		{"中a", "中", 1, 1},
+	} {
+		require.Equal(t, c.bin, bin.Compare([]byte(c.a), []byte(c.b)), "gbk_bin: %q %q", c.a, c.b)
+		require.Equal(t, c.chinese, chinese.Compare([]byte(c.a), []byte(c.b)), "gbk_chinese_ci: %q %q", c.a, c.b)
+	}
+	require.Equal(t, "\xd6\xd0a", string(bin.AppendKey(nil, []byte("中a "))))
+	require.True(t, chinese.(RuneMatcher).SameRune('b', 'B'))
+	require.False(t, bin.(RuneMatcher).SameRune('b', 'B'))
+}
+
 // Sort keys order as Compare does, whatever the bytes.
 func TestSortKeysOrderAsCompare(t *testing.T) {
 	text := rapid.OneOf(rapid.StringN(0, 8, -1), rapid.StringMatching(`[aAbBàßŁ l·и\x{306} ]{0,6}`), rapid.Map(rapid.SliceOfN(rapid.Byte(), 0, 6), func(b []byte) string { return string(b) }))

@@ -5,6 +5,7 @@ import (
 	"github.com/pingcap/tipb/go-tipb"
 
 	"github.com/scree-db/scree/codec/datum"
+	"github.com/scree-db/scree/codec/value"
 )
 
 func otherFunctions() map[string]fnDef {
@@ -72,12 +73,12 @@ func (b *builder) convertUsing(e *Expr, charset string) (*Expr, error) {
 	case "binary":
 	case "utf8mb4", "utf8", "utf8mb3":
 		ft = stringType(displayLen(e.Type), b.connType)
-	case "ascii":
-		ft = stringType(displayLen(e.Type), &tipb.FieldType{Collate: -65, Charset: charset})
-	case "latin1":
-		ft = stringType(displayLen(e.Type), &tipb.FieldType{Collate: -47, Charset: charset})
 	default:
-		return nil, errCode(mysql.ErrUnknownCharacterSet, charset)
+		c, err := value.DefaultCollation(charset)
+		if err != nil {
+			return nil, errCode(mysql.ErrUnknownCharacterSet, charset)
+		}
+		ft = stringType(displayLen(e.Type), &tipb.FieldType{Collate: c.FieldTypeID(), Charset: c.Charset})
 	}
 	if charset != "binary" {
 		if e, err = b.fromBytes(e, ft); err != nil {

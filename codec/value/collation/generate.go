@@ -2,11 +2,15 @@
 
 // Generate writes the weight tables that package value embeds.
 //
-//	go run generate.go -allkeys allkeys.txt -weights weights.tsv
+//	go run generate.go -allkeys allkeys.txt -weights weights.tsv -gbk gbk.tsv
 //
 // allkeys.txt is the Default Unicode Collation Element Table 9.0.0 (unicode.org/Public/UCA/9.0.0; its licence is in
 // LICENSE-UNICODE beside the tables). weights.tsv holds, for every code point of the basic plane, its number in decimal and the
 // hexadecimal WEIGHT_STRING() of utf8mb4_general_ci and utf8mb4_unicode_ci (UCA 4.0.0), as any MySQL or MariaDB server prints it.
+//
+// gbk.tsv holds, for every code point of the basic plane, its number, its code in GBK and the WEIGHT_STRING() of
+// gbk_chinese_ci, both hexadecimal; the code 3F stands for characters that GBK has not. In its table the code and the order are two
+// weights. An empty name leaves a table as it is.
 //
 // A table is a deflated list of entries in the order of their code points. An entry is, all in unsigned varints: the
 // number of code points; the first as difference to that of the entry before, further ones as they are; the number of weights; each weight as
@@ -34,11 +38,19 @@ type entry struct {
 func main() {
 	allkeys := flag.String("allkeys", "allkeys.txt", "DUCET 9.0.0")
 	weights := flag.String("weights", "weights.tsv", "weight strings of a server")
+	gbk := flag.String("gbk", "gbk.tsv", "codes and weight strings of GBK")
 	flag.Parse()
-	write("uca900.bin", ducet(*allkeys))
-	general, unicode := weightStrings(*weights)
-	write("general.bin", general)
-	write("uca400.bin", unicode)
+	if *allkeys != "" {
+		write("uca900.bin", ducet(*allkeys))
+	}
+	if *weights != "" {
+		general, unicode := weightStrings(*weights)
+		write("general.bin", general)
+		write("uca400.bin", unicode)
+	}
+	if *gbk != "" {
+		write("gbk.bin", gbkCodes(*gbk))
+	}
 }
 
 func lines(name string) *bufio.Scanner {
@@ -83,6 +95,19 @@ func weightStrings(name string) (general, unicode []entry) {
 		}
 	}
 	return general, unicode
+}
+
+// gbkCodes has every character of GBK with its code and its place in gbk_chinese_ci.
+func gbkCodes(name string) (entries []entry) {
+	for sc := lines(name); sc.Scan(); {
+		f := strings.Split(sc.Text(), "\t")
+		cp, err := strconv.Atoi(f[0])
+		check(err)
+		if f[1] != "3F" || cp == '?' {
+			entries = append(entries, entry{[]int{cp}, []int{hex(f[1]), hex(f[2])}})
+		}
+	}
+	return entries
 }
 
 // isImplicit is UCA 4.0.0's rule for what has no entry, as package value applies it.
