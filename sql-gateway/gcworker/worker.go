@@ -19,11 +19,14 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/pingcap/kvproto/pkg/pdpb"
+
 	"github.com/scree-db/scree/sql-gateway/kvclient"
 )
 
 // SafePoints are the placement driver's.
 type SafePoints interface {
+	GCState(ctx context.Context) (*pdpb.GCState, error)
 	// AdvanceTxnSafePoint raises the txn safe point as far as barriers allow, tells how far, and what held it.
 	AdvanceTxnSafePoint(ctx context.Context, target uint64) (ts uint64, blocker string, err error)
 	AdvanceGCSafePoint(ctx context.Context, target uint64) error
@@ -127,7 +130,13 @@ func (w *Worker) hold(ctx context.Context, now uint64, s Settings) error {
 		w.barrier = false
 		return w.o.SafePoints.DeleteGCBarrier(ctx, w.barrierID())
 	}
-	// A barrier that is refused has come too late: the transaction's next read tells its client.
+	state, err := w.o.SafePoints.GCState(ctx)
+	if err != nil {
+		return err
+	}
+	if oldest < state.TxnSafePoint { // too late: its next read will tell the client
+		return nil
+	}
 	if err := w.o.SafePoints.SetGCBarrier(ctx, w.barrierID(), oldest, max(barrierTicks*w.o.Tick, time.Second)); err != nil {
 		return fmt.Errorf("keep the versions that transaction %d reads: %w", oldest, err)
 	}
@@ -137,15 +146,31 @@ func (w *Worker) hold(ctx context.Context, now uint64, s Settings) error {
 
 func (w *Worker) barrierID() string { return "gateway/" + w.o.ID }
 
-// collect moves the safe points.
+// collect moves the safe points. What a run that ended halfway has left is done by the next.
 func (w *Worker) collect(ctx context.Context, now uint64, s Settings) error {
-	safePoint, blocker, err := w.o.SafePoints.AdvanceTxnSafePoint(ctx, before(now, s.LifeTime))
+	state, err := w.o.SafePoints.GCState(ctx)
 	if err != nil {
 		return err
+	}
+	safePoint, blocker := state.TxnSafePoint, ""
+	if target := before(now, s.LifeTime); target > safePoint {
+		if safePoint, blocker, err = w.o.SafePoints.AdvanceTxnSafePoint(ctx, target); err != nil {
+			return err
+		}
 	}
 	if blocker != "" {
 		w.o.Logger.Info("the safe point is held back", "at", safePoint, "by", blocker)
 	}
+	if safePoint > state.GcSafePoint {
+		if err := w.release(ctx, safePoint); err != nil {
+			return err
+		}
+	}
+	return w.ran(ctx, now, safePoint)
+}
+
+// release lets the stores collect up to the txn safe point.
+func (w *Worker) release(ctx context.Context, safePoint uint64) error {
 	locks, err := w.o.Client.ResolveBelow(ctx, safePoint)
 	if err != nil {
 		return fmt.Errorf("resolve locks below safe point %d: %w", safePoint, err)
@@ -154,7 +179,7 @@ func (w *Worker) collect(ctx context.Context, now uint64, s Settings) error {
 		return err
 	}
 	w.o.Logger.Info("safe point moved", "safe_point", safePoint, "locks_resolved", locks)
-	return w.ran(ctx, now, safePoint)
+	return nil
 }
 
 // leaveMax bounds the time for giving up barrier and lease.

@@ -161,7 +161,41 @@ func TestSettingsAreTheClusters(t *testing.T) {
 	require.Equal(t, moved, g.safePoint())
 	set(func(s *gcworker.Settings) { s.Enable, s.LifeTime = true, 20*time.Minute })
 	require.NoError(t, w.Step(ctx))
-	require.InDelta(t, 20*60_000, float64(g.now()>>18)-float64(g.safePoint()>>18), 20_000)
+	moved = g.safePoint()
+	require.InDelta(t, 20*60_000, float64(g.now()>>18)-float64(moved>>18), 20_000)
+	// A longer life time brings nothing back.
+	set(func(s *gcworker.Settings) { s.LifeTime = 2 * time.Hour })
+	clock.ahead = 75 * time.Minute
+	require.NoError(t, w.Step(ctx))
+	require.Equal(t, moved, g.safePoint())
+}
+
+// A transaction that the safe point has passed already is past help and holds nothing.
+func TestTransactionBelowTheSafePoint(t *testing.T) {
+	g, clock := start(t)
+	ctx := context.Background()
+	w := g.worker("w")
+	old := g.now()
+	clock.ahead = time.Hour
+	require.NoError(t, w.Step(ctx))
+	require.Greater(t, g.safePoint(), old)
+	g.oldest = old
+	clock.ahead = 2 * time.Hour
+	moved := g.safePoint()
+	require.NoError(t, w.Step(ctx))
+	require.Greater(t, g.safePoint(), moved)
+}
+
+// A run that ended between the two safe points is finished by the next one.
+func TestInterruptedRun(t *testing.T) {
+	g, clock := start(t)
+	ctx := context.Background()
+	ts := g.now()
+	clock.ahead = time.Minute
+	_, _, err := g.cluster.PD().AdvanceTxnSafePoint(ctx, ts)
+	require.NoError(t, err)
+	require.NoError(t, g.worker("w").Step(ctx))
+	require.Equal(t, ts, g.safePoint())
 }
 
 // TestLocksBelowAreResolved: of two transactions whose client died long ago one had committed its primary key, the other
