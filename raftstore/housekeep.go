@@ -30,10 +30,13 @@ func (s *Store) housekeep() {
 		select {
 		case <-s.stopping:
 			return
+		case <-s.data.Flushed(): // before what can be cut now gets to the log's tables
+			s.cutLogs(s.regions.all(), cutEntries)
+			continue
 		case <-ticks:
 		}
 		peers := s.regions.all()
-		s.cutLogs(peers, run)
+		s.cutLogs(peers, s.worthCutting(run))
 		flushed = s.flushForLog(flushed)
 		s.checkSizes(peers)
 		if now := s.clock.Now(); now.Sub(beaten) >= s.cfg.PlacementInterval {
@@ -44,11 +47,8 @@ func (s *Store) housekeep() {
 }
 
 // cutLogs has the logs cut below what of the data would survive a crash now, and the data flushed if they are too long.
-func (s *Store) cutLogs(peers []*peer, run int) {
-	least := uint64(cutEntries)
-	if s.raftLog.Bytes() > s.cfg.LogBytesMax/2 || run%idleCutRuns == 0 {
-		least = 1
-	}
+// Logs with fewer than least entries stay, unless those are large.
+func (s *Store) cutLogs(peers []*peer, least uint64) {
 	for _, p := range peers {
 		start := p.logStart.Load()
 		worthIt := p.logEnd.Load() >= start+least || p.logBytes.Load() >= cutBytes
@@ -72,6 +72,14 @@ func (s *Store) cutLogs(peers []*peer, run int) {
 			p.loop.post(func(l *writeLoop) { l.compact(p, at.index) })
 		}
 	}
+}
+
+// worthCutting is how many entries are worth it in this run.
+func (s *Store) worthCutting(run int) uint64 {
+	if s.raftLog.Bytes() > s.cfg.LogBytesMax/2 || run%idleCutRuns == 0 {
+		return 1
+	}
+	return cutEntries
 }
 
 // flushForLog has the data flushed when the logs have grown beyond their bound, and again after each further quarter of

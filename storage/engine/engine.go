@@ -24,6 +24,7 @@ type Engine struct {
 	lock       *pebble.Lock
 	ingests    atomic.Uint64 // names temporary files
 	unflushed  samples
+	flushed    chan struct{} // of capacity 1, see Flushed
 }
 
 // Open opens the database in dir, creating both where absent. It holds a lock on the directory until Close; an error that
@@ -37,7 +38,7 @@ func Open(dir string, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data directory %s cannot be locked, is another process using it? %w", dir, err)
 	}
-	e := &Engine{fs: o.FS, dir: dir, disableWAL: o.DisableWAL, log: o.Logger.With("dir", dir), lock: lock}
+	e := &Engine{flushed: make(chan struct{}, 1), fs: o.FS, dir: dir, disableWAL: o.DisableWAL, log: o.Logger.With("dir", dir), lock: lock}
 	e.options = o.pebbleOptions()
 	e.options.EventListener = e.events()
 	e.options.Lock = lock
@@ -97,6 +98,9 @@ func (e *Engine) AsyncFlush() error {
 	}
 	return nil
 }
+
+// Flushed receives after flushes, one value for all that ended since it was last received from. It is for one reader.
+func (e *Engine) Flushed() <-chan struct{} { return e.flushed }
 
 // Compact rewrites [start, end) of a family to the lowest level, one table after another, dropping what is deleted. It
 // takes as long as that does, or until ctx is done.

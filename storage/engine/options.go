@@ -142,6 +142,10 @@ func (e *Engine) events() *pebble.EventListener {
 		FlushBegin:      func(pebble.FlushInfo) { e.unflushed.flushBegin() },
 		FlushEnd: func(i pebble.FlushInfo) {
 			e.unflushed.flushEnd(i.Err)
+			select {
+			case e.flushed <- struct{}{}:
+			default:
+			}
 			log.Debug("flushed", "info", i.String())
 		},
 		CompactionEnd: func(i pebble.CompactionInfo) { log.Debug("compacted", "info", i.String()) },
