@@ -6,8 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -22,16 +20,10 @@ import (
 	"github.com/scree-db/scree/raftstore"
 	"github.com/scree-db/scree/server/garbage"
 	"github.com/scree-db/scree/server/node"
-	"github.com/scree-db/scree/server/zaplog"
 	"github.com/scree-db/scree/sql-gateway/gcworker"
 	"github.com/scree-db/scree/sql-gateway/kvclient"
 	"github.com/scree-db/scree/tests/testcluster"
 )
-
-func TestMain(m *testing.M) {
-	zaplog.ReplaceGlobals(slog.New(slog.DiscardHandler))
-	os.Exit(m.Run())
-}
 
 // limit bounds everything that is waited for.
 const limit = time.Minute

@@ -6,6 +6,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 	"github.com/scree-db/scree/raftstore"
 	"github.com/scree-db/scree/server/garbage"
 	"github.com/scree-db/scree/server/node"
+	"github.com/scree-db/scree/server/zaplog"
 	"github.com/scree-db/scree/sql-gateway/kvclient"
 	"github.com/scree-db/scree/sql-gateway/session"
 )
@@ -27,6 +30,9 @@ type Options struct {
 	GC     garbage.Options
 	GCTick time.Duration // see session.Config
 }
+
+// The placement driver's client is talkative, and logs to the process's standard error otherwise.
+var quiet = sync.OnceFunc(func() { zaplog.ReplaceGlobals(slog.New(slog.DiscardHandler)) })
 
 // Cluster is a running cluster.
 type Cluster struct {
@@ -41,6 +47,7 @@ type Cluster struct {
 // Start starts a cluster, which ends with the test if nobody calls Stop before.
 func Start(t testing.TB, o Options) *Cluster {
 	t.Helper()
+	quiet()
 	if o.Dir == "" {
 		o.Dir = t.TempDir()
 	}
