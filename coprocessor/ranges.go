@@ -31,7 +31,8 @@ type rangeReader struct {
 	keysMax, bytesMax uint64
 
 	next int // index of the range to open next
-	scan *mvcc.Scanner
+	open bool
+	scan *mvcc.Scanner     // of the range that is open, or, where keys ascend, of the last one that was
 	get  *mvcc.PointReader // made for the first point
 	// reached is where reading has come to, if paged: all below it is read, or, where keys descend, all from it on.
 	reached []byte
@@ -62,7 +63,7 @@ func (r *rangeReader) Next() (key, val []byte, ok bool, err error) {
 		return nil, nil, false, nil
 	}
 	for {
-		if r.scan != nil {
+		if r.open {
 			key, val, ok, err = r.scan.Next()
 			if ok {
 				r.note(key, val)
@@ -84,7 +85,7 @@ func (r *rangeReader) Next() (key, val []byte, ok bool, err error) {
 // NextBatch implements executor.BatchIterator. Pages that end at a number of keys or bytes are read pair by pair.
 func (r *rangeReader) NextBatch(b *kvbatch.Pairs, rows int) (more bool, err error) {
 	for b.Len() < rows && !b.Full() {
-		if r.scan == nil || r.keysMax > 0 || r.bytesMax > 0 {
+		if !r.open || r.keysMax > 0 || r.bytesMax > 0 {
 			key, val, ok, err := r.Next()
 			if err != nil || !ok {
 				return false, err
@@ -120,13 +121,31 @@ func (r *rangeReader) openRange() (key, val []byte, opened bool, err error) {
 		val, err = r.point(kr.Start)
 		return kr.Start, val, true, err
 	}
-	r.scan, err = mvcc.NewScanner(r.snap, kr.Start, kr.End, r.opts)
+	err = r.openScan(kr)
+	r.open = err == nil
 	return nil, nil, true, err
+}
+
+// openScan turns the scanner to a range. Many requests have thousands of them, each of a few keys.
+func (r *rangeReader) openScan(kr *coprocessor.KeyRange) (err error) {
+	last := r.ranges[len(r.ranges)-1]
+	switch {
+	case r.scan != nil && len(kr.Start) > 0 && len(kr.End) > 0:
+		return r.scan.NextRange(kr.Start, kr.End)
+	case r.opts.Desc:
+		r.scan, err = mvcc.NewScanner(r.snap, kr.Start, kr.End, r.opts)
+	default:
+		err = r.closeScan()
+		if err == nil {
+			r.scan, err = mvcc.NewSpanScanner(r.snap, kr.Start, kr.End, last.End, r.opts)
+		}
+	}
+	return err
 }
 
 // pageIsFull tells whether to stop before the next pair. At the end of all ranges there is nothing to stop.
 func (r *rangeReader) pageIsFull() bool {
-	if r.keysMax == 0 && r.bytesMax == 0 || r.scan == nil && r.next == len(r.ranges) {
+	if r.keysMax == 0 && r.bytesMax == 0 || !r.open && r.next == len(r.ranges) {
 		return false
 	}
 	return r.keysMax > 0 && uint64(r.Stats().TotalKeys) >= r.keysMax || r.bytesMax > 0 && r.bytes >= r.bytesMax
@@ -173,7 +192,11 @@ func (r *rangeReader) point(key []byte) ([]byte, error) {
 // endRange leaves a range that has been read.
 func (r *rangeReader) endRange() error {
 	r.reachEnd()
-	return r.closeScan()
+	r.open = false
+	if r.opts.Desc {
+		return r.closeScan()
+	}
+	return nil
 }
 
 // reachEnd notes that the current range has been read to its end.

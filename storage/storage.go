@@ -107,6 +107,9 @@ type Iterator interface {
 	Valid() bool
 	Key() []byte
 	Value() []byte
+	// SetBounds changes the bounds, to ones inside the region, neither of them nil, and leaves the iterator without a
+	// position: cheaper than another iterator.
+	SetBounds(lower, upper []byte)
 	Error() error
 	Close() error
 }

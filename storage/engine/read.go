@@ -63,6 +63,7 @@ type iterator struct {
 	cf     storage.CF
 	prefix bool
 	key    []byte // scratch of the seeks
+	upper  []byte // and of SetBounds
 	err    error
 }
 
@@ -86,6 +87,11 @@ func (i *iterator) SeekGE(key []byte) bool {
 func (i *iterator) SeekLT(key []byte) bool {
 	i.key = familyKey(i.key[:0], i.cf, key)
 	return i.it.SeekLT(i.key)
+}
+
+func (i *iterator) SetBounds(lower, upper []byte) {
+	i.key, i.upper = familyKey(i.key[:0], i.cf, lower), familyKey(i.upper[:0], i.cf, upper)
+	i.it.SetBounds(i.key, i.upper) // copies them
 }
 
 func (i *iterator) Value() []byte {

@@ -1,6 +1,7 @@
 package mvcc
 
 import (
+	"bytes"
 	"errors"
 
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
@@ -13,6 +14,7 @@ import (
 type lockScan struct {
 	it   storage.Iterator // nil: locks are not looked at
 	opts *ReadOptions
+	end  []byte // locks from here on are not looked at yet; nil: there is no such bound
 
 	// At a lock that matters: pending is true, encoded is its key, and either blocked is the error or lock is to be read
 	// through. encoded and lock alias the iterator.
@@ -61,7 +63,7 @@ func (s *lockScan) step() bool {
 
 // settle moves from the current lock to one that matters.
 func (s *lockScan) settle(valid bool) error {
-	for s.pending = false; valid; valid = s.step() {
+	for s.pending = false; valid && !s.isBehind(); valid = s.step() {
 		matters, err := s.look()
 		if err != nil {
 			return err
@@ -72,6 +74,23 @@ func (s *lockScan) settle(valid bool) error {
 		}
 	}
 	return s.it.Error()
+}
+
+// isBehind tells whether the iterator stands behind the range.
+func (s *lockScan) isBehind() bool { return s.end != nil && bytes.Compare(s.it.Key(), s.end) >= 0 }
+
+// nextRange goes on forward to the locks of a range behind the one before. Where none are left, which is nearly always,
+// that costs nothing.
+func (s *lockScan) nextRange(lower, upper []byte) error {
+	if s.it == nil {
+		return nil
+	}
+	s.end = upper
+	valid := s.it.Valid()
+	if valid && bytes.Compare(s.it.Key(), lower) < 0 {
+		valid = s.it.SeekGE(lower)
+	}
+	return s.settle(valid)
 }
 
 func (s *lockScan) look() (matters bool, err error) {

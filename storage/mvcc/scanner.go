@@ -37,6 +37,8 @@ type Scanner struct {
 	key     []byte // the same, decoded
 	value   []byte // scratch of backward scans
 	seek    []byte
+	lower   []byte // bounds, where they have changed
+	upper   []byte
 	ts      uint64 // of the version emitted last
 }
 
@@ -50,23 +52,47 @@ type ScanStats struct {
 // NewScanner opens a scan of the user keys in [start, end); an empty start or end is the region's. The snapshot must
 // outlive the scanner.
 func NewScanner(snap storage.Snapshot, start, end []byte, o ReadOptions) (*Scanner, error) {
+	return NewSpanScanner(snap, start, end, end, o)
+}
+
+// NewSpanScanner opens a scan of [start, end) that may then go on to ranges behind that one, up to spanEnd; see NextRange.
+func NewSpanScanner(snap storage.Snapshot, start, end, spanEnd []byte, o ReadOptions) (*Scanner, error) {
 	s := &Scanner{opts: o}
-	iter := storage.IterOptions{CF: storage.CFWrite, NoFillCache: o.NoFillCache}
-	if len(start) > 0 {
-		iter.Lower = EncodeKey(start)
-	}
-	if len(end) > 0 {
-		iter.Upper = EncodeKey(end)
-	}
-	s.long = longValues{snap: snap, opts: iter}
+	iter := storage.IterOptions{CF: storage.CFWrite, NoFillCache: o.NoFillCache, Lower: encodeBound(start), Upper: encodeBound(end)}
+	span := iter
+	span.Upper = encodeBound(spanEnd)
+	s.long = longValues{snap: snap, opts: span}
 	var err error
-	if s.locks, err = newLockScan(snap, iter.Lower, iter.Upper, &s.opts); err != nil {
+	if s.locks, err = newLockScan(snap, span.Lower, span.Upper, &s.opts); err != nil {
 		return nil, err
 	}
+	s.locks.end = iter.Upper
 	if s.it, err = snap.NewIterator(iter); err != nil {
 		return nil, errors.Join(err, s.locks.close())
 	}
 	return s, nil
+}
+
+// encodeBound is EncodeKey, but keeps the empty key, which stands for the region's bound.
+func encodeBound(key []byte) []byte {
+	if len(key) == 0 {
+		return nil
+	}
+	return EncodeKey(key)
+}
+
+// NextRange turns a forward scan to the user keys in [start, end), neither of them empty, inside the region and behind the
+// range before. It costs a fraction of another scanner.
+func (s *Scanner) NextRange(start, end []byte) error {
+	s.lower, s.upper = AppendKey(s.lower[:0], start), AppendKey(s.upper[:0], end)
+	s.it.SetBounds(s.lower, s.upper)
+	s.it.SeekGE(s.lower)
+	s.started, s.behind = true, false
+	err := errors.Join(s.it.Error(), s.locks.nextRange(s.lower, s.upper))
+	if err != nil {
+		s.failed = err
+	}
+	return err
 }
 
 // Next returns the next visible key. key and val are valid until the next call; val of an empty value is not nil,

@@ -163,6 +163,7 @@ func TestReadsMatchDefinition(t *testing.T) {
 		require.Equal(t, h.expect(start, end, o), rows)
 		require.Equal(t, h.hasNewer(start, end, o), metNewer)
 		require.Equal(t, rows, scanBatches(t, snap, start, end, o, rapid.IntRange(1, 5).Draw(t, "batch")))
+		checkRanges(t, snap, &h, o)
 
 		p := NewPointReader(snap, o)
 		for _, k := range append(slices.Clone(h.keys), "absent") {
@@ -177,6 +178,24 @@ func TestReadsMatchDefinition(t *testing.T) {
 	})
 }
 
+// checkRanges compares one scanner that is turned to range after range with the definition.
+func checkRanges(t *rapid.T, snap storage.Snapshot, h *history, o ReadOptions) {
+	o.Desc = false
+	bounds := rapid.SliceOfNDistinct(rapid.StringMatching(`[a-c]{1,2}|[a-c]{8}`), 2, 8, rapid.ID).Draw(t, "bounds")
+	slices.Sort(bounds)
+	s, err := NewSpanScanner(snap, []byte(bounds[0]), []byte(bounds[1]), []byte(bounds[len(bounds)-1]), o)
+	require.NoError(t, err)
+	for i := 1; ; {
+		require.Equal(t, h.expect(bounds[i-1], bounds[i], o), drainScanner(t, s, o))
+		i += rapid.IntRange(1, 2).Draw(t, "step") // ranges side by side, or with a gap between them
+		if i >= len(bounds) {
+			break
+		}
+		require.NoError(t, s.NextRange([]byte(bounds[i-1]), []byte(bounds[i])))
+	}
+	require.NoError(t, s.Close())
+}
+
 // hasNewer tells whether a version above the timestamp, or a lock that is looked at, is in the range.
 func (h *history) hasNewer(start, end string, o ReadOptions) bool {
 	return slices.ContainsFunc(h.keys, func(k string) bool {
@@ -189,15 +208,20 @@ func (h *history) hasNewer(start, end string, o ReadOptions) bool {
 func scanAll(t require.TestingT, snap storage.Snapshot, start, end string, o ReadOptions) (rows []string, metNewer bool) {
 	s, err := NewScanner(snap, []byte(start), []byte(end), o)
 	require.NoError(t, err)
+	rows = drainScanner(t, s, o)
+	metNewer = s.Stats().MetNewer
+	require.NoError(t, s.Close())
+	return rows, metNewer
+}
+
+func drainScanner(t require.TestingT, s *Scanner, o ReadOptions) (rows []string) {
 	for {
 		key, val, ok, err := s.Next()
 		switch {
 		case err != nil:
 			rows = append(rows, blockedRow(t, err))
 		case !ok:
-			newer := s.Stats().MetNewer
-			require.NoError(t, s.Close())
-			return rows, newer
+			return rows
 		default:
 			require.Equal(t, o.KeyOnly, val == nil)
 			rows = append(rows, string(key)+"="+string(val))
