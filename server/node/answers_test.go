@@ -28,6 +28,7 @@ import (
 	"github.com/scree-db/scree/codec/value"
 	"github.com/scree-db/scree/coprocessor"
 	"github.com/scree-db/scree/executor"
+	"github.com/scree-db/scree/executor/expr"
 	"github.com/scree-db/scree/server/node"
 	"github.com/scree-db/scree/sql-gateway/kvclient"
 )
@@ -299,6 +300,40 @@ func (a *asker) streamed(t rapid.TB, req *copb.Request, fields []*tipb.FieldType
 	return rows
 }
 
+// atRoot has the store scan alone, and runs the rest of the plan over the rows that come back.
+func (a *asker) atRoot(t rapid.TB, req copb.Request, p plan, fields []*tipb.FieldType) (rows []string) {
+	scan := *p.dag
+	scan.Executors, scan.OutputOffsets = p.dag.Executors[:1], nil
+	for i := range p.dag.Executors[0].TblScan.Columns {
+		scan.OutputOffsets = append(scan.OutputOffsets, uint32(i))
+	}
+	types, err := coprocessor.Fields(&scan)
+	require.NoError(t, err)
+	req.Data, err = scan.Marshal()
+	require.NoError(t, err)
+	var batches []executor.Batch
+	resp, err := a.store.Service().Query(context.Background(), &req, func(b executor.Batch) error {
+		batches = append(batches, column.Compact(b))
+		return nil
+	})
+	require.NoError(t, err)
+	answered(t, resp)
+	root, err := executor.Tree(p.dag.Executors)
+	require.NoError(t, err)
+	op, err := executor.Build(root, func(*tipb.Executor) (executor.Operator, error) { return executor.NewValues(types, batches...), nil },
+		&executor.Env{Partial: true, Expr: &expr.Context{Location: time.FixedZone("", int(p.dag.TimeZoneOffset))}})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, op.Close()) }()
+	for {
+		b, err := op.Next(context.Background())
+		if err == io.EOF {
+			return rows
+		}
+		require.NoError(t, err)
+		rows = appendRows(rows, executor.Batch{Cols: b.Cols[:len(fields)], Sel: b.Sel, Rows: b.Rows}, fields)
+	}
+}
+
 func (a *asker) flown(t rapid.TB, req *copb.Request, fields []*tipb.FieldType) (rows []string) {
 	ticket, err := req.Marshal()
 	require.NoError(t, err)
@@ -378,7 +413,7 @@ func addUp(t rapid.TB, rows []string) map[string]int {
 	return out
 }
 
-// An answer is the same in every encoding, by reference and over Flight; a page of one row at a time and a page of few
+// An answer is the same in every encoding, by reference and over Flight, and where the store only scans and the plan runs here; a page of one row at a time and a page of few
 // keys make up the whole; and it does not matter how a table is cut into regions.
 func TestAnswersAgree(t *testing.T) {
 	c := startCluster(t, t.TempDir(), 1)
@@ -444,6 +479,7 @@ func (a *asker) agree(t rapid.TB, req *copb.Request, p plan, fields []*tipb.Fiel
 	require.Equal(t, want, a.encoded(t, *req, p, fields, tipb.EncodeType_TypeDefault))
 	require.Equal(t, want, a.streamed(t, req, fields))
 	require.Equal(t, want, a.flown(t, req, fields))
+	require.Equal(t, want, a.atRoot(t, *req, p, fields))
 	return want
 }
 
