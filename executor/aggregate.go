@@ -21,16 +21,18 @@ import (
 //
 // When memory is tight the partial state of all groups goes to files, split by a hash of the group, and the table starts
 // again from nothing. In the end the state of one file after another is merged; a file whose groups do not fit either is
-// split further, by other bits of the hash.
+// split further, by other bits of the hash. Functions without a state that can be merged see to it that the table gets no new
+// groups: see frozenGroups.
 type aggregation struct {
 	in    Operator
 	eval  *evaluator
 	plan  *groupPlan
-	state *groupPlan // what merges spilled state; nil: some aggregate has none that can be merged
+	state *groupPlan // what merges spilled state; nil: there is none, or some aggregate's cannot be merged
 	table *groupTable
 	next  int // the group to put out
 	ready bool
 
+	frozen  *frozenGroups
 	parts   *partitions // of the groups being read; nil: all fit so far
 	pending []part      // to be merged
 	account
@@ -51,10 +53,11 @@ func newAggregation(e *tipb.Executor, inputs []Operator, env *Env) (Operator, er
 	if a.table, err = plan.newTable(); err != nil {
 		return nil, err
 	}
-	if plan.spillable() && a.dir != nil {
-		a.state, err = plan.overState()
-	} else {
+	switch {
+	case plan.groupBy == 0:
 		a.dir = nil
+	case a.dir != nil && plan.mergeable():
+		a.state, err = plan.overState()
 	}
 	return a, err
 }
@@ -111,15 +114,24 @@ func (a *aggregation) consume(ctx context.Context) error {
 
 // add takes dense rows of what the table aggregates, which was split depth times.
 func (a *aggregation) add(ctx context.Context, cols []arrow.Array, rows, depth int) error {
+	if a.frozen != nil {
+		var err error
+		if cols, rows, err = a.setAside(cols, rows); err != nil {
+			return err
+		}
+	}
 	if err := a.table.add(cols, rows); err != nil {
 		return err
 	}
-	if depth >= maxSplits {
-		return a.set(a.table.bytes())
+	if depth >= maxSplits || a.frozen != nil {
+		return a.set(a.table.bytes() + a.parts.bytes() + a.frozen.bytes())
 	}
 	tight, err := a.resize(a.table.bytes() + a.parts.bytes())
-	if !tight {
+	switch {
+	case !tight:
 		return err
+	case a.state == nil:
+		return a.freeze(depth)
 	}
 	return a.split(ctx, depth)
 }
@@ -150,20 +162,23 @@ func (a *aggregation) split(ctx context.Context, depth int) (err error) {
 	return a.set(a.parts.bytes())
 }
 
-// finish ends the rows that were split depth times. If some of their groups are in files, all are, and it is their turn.
+// finish ends the rows that were split depth times. If some of their groups are in files, all are, and it is their turn; but
+// for frozen ones, which come first.
 func (a *aggregation) finish(ctx context.Context, depth int) error {
 	a.next = 0
 	if a.parts == nil {
 		return nil
 	}
-	if err := a.split(ctx, depth); err != nil {
-		return err
+	if a.frozen == nil {
+		if err := a.split(ctx, depth); err != nil {
+			return err
+		}
 	}
 	runs, err := a.parts.finish()
 	for _, r := range runs {
 		a.pending = append(a.pending, part{run: r, depth: depth + 1})
 	}
-	a.parts = nil
+	a.parts, a.frozen = nil, nil
 	return err
 }
 
@@ -172,7 +187,7 @@ func (a *aggregation) mergePart(ctx context.Context) (err error) {
 	last := len(a.pending) - 1
 	p := a.pending[last]
 	a.pending = a.pending[:last]
-	if a.table, err = a.state.newTable(); err == nil {
+	if a.table, err = a.pendingPlan().newTable(); err == nil {
 		err = a.readPart(ctx, p)
 	}
 	if err = errors.Join(err, p.run.Remove()); err != nil {
@@ -181,11 +196,19 @@ func (a *aggregation) mergePart(ctx context.Context) (err error) {
 	return a.finish(ctx, p.depth)
 }
 
+// pendingPlan is what aggregates the rows of files: states, or the rows themselves.
+func (a *aggregation) pendingPlan() *groupPlan {
+	if a.state == nil {
+		return a.plan
+	}
+	return a.state
+}
+
 func (a *aggregation) readPart(ctx context.Context, p part) error {
 	if err := a.set(0); err != nil {
 		return err
 	}
-	in, err := newRunSource(a.plan.stateTypes, p.run)
+	in, err := newRunSource(a.pendingPlan().types, p.run)
 	if err != nil {
 		return err
 	}

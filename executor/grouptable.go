@@ -122,9 +122,9 @@ func (fn *funcPlan) addArgs(exprs *exprSet) error {
 	return nil
 }
 
-// spillable reports whether groups can be put together from partial state.
-func (p *groupPlan) spillable() bool {
-	return p.groupBy > 0 && !slices.ContainsFunc(p.funcs, func(fn funcPlan) bool { return fn.isWhole() })
+// mergeable reports whether groups can be put together from partial state.
+func (p *groupPlan) mergeable() bool {
+	return !slices.ContainsFunc(p.funcs, func(fn funcPlan) bool { return fn.isWhole() })
 }
 
 // overState is the plan that merges rows of stateTypes and gives what p gives.

@@ -183,6 +183,28 @@ func TestAggregationSpills(t *testing.T) {
 	})
 }
 
+// Aggregates that need all rows of a group together: groups that come late wait in files. Keys with NULLs are no exception.
+func TestAggregationWholeSpills(t *testing.T) {
+	ordered := fn(tipb.ExprType_GroupConcat, varchar, col(1, folded), strConst("; "))
+	ordered.OrderBy = []*tipb.ByItem{by(true, col(4, bigint))}
+	funcs := exprs(distinct(fn(tipb.ExprType_Count, bigint, col(3, double))), ordered, fn(tipb.ExprType_Max, bigint, col(4, bigint)))
+	rapid.Check(t, func(t *rapid.T) {
+		in := randomTable(rapid.Uint64().Draw(t, "seed"), 1_500, rapid.SampledFrom([]int{10_000, 1_000_000}).Draw(t, "keys"))
+		groupBy := exprs(col(0, bigint))
+		if rapid.Bool().Draw(t, "two keys") {
+			groupBy = exprs(col(2, spillFields[2]), col(0, bigint))
+		}
+		sameSpilled(t, rapid.Int64Range(180_000, 240_000).Draw(t, "limit"), false, aggOf(leaf(0), groupBy, funcs...), in)
+	})
+}
+
+// One group that does not fit ends the query, and says why.
+func TestAggregationWholeTooLarge(t *testing.T) {
+	root := aggOf(leaf(0), exprs(intConst(1)), distinct(fn(tipb.ExprType_Count, bigint, col(4, bigint))))
+	_, err := rowsUnder(t, spilling(&spill.MemFS{}, 200_000), root, randomTable(1, 20_000, 1000))
+	require.ErrorContains(t, err, "exceeding the allowed memory limit for a single SQL query")
+}
+
 func TestAggregationFullDisk(t *testing.T) {
 	root := aggOf(leaf(0), exprs(col(0, bigint)), fn(tipb.ExprType_Sum, decimalType(40, 2), col(2, spillFields[2])))
 	testFullDisk(t, 200_000, root, randomTable(1, 8_000, 1_000_000))
