@@ -132,6 +132,10 @@ func (v *variance) Final(from, to int) (arrow.Array, error) {
 		if v.root {
 			r = math.Sqrt(r)
 		}
+		if math.IsNaN(r) || math.IsInf(r, 0) { // beyond DOUBLE, which has no word for it in SQL
+			b.AppendNull()
+			continue
+		}
 		b.AppendFloat64(r)
 	}
 	return b.Detach(), nil

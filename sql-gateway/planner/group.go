@@ -301,6 +301,11 @@ func (b *builder) aggType(f *aggFunc) (*tipb.FieldType, error) {
 	case tipb.ExprType_Min, tipb.ExprType_Max, tipb.ExprType_First:
 		if f.tp != tipb.ExprType_First {
 			f.distinct = false
+			if f.args[0].Type.Tp == column.TypeBit { // the number, not the bytes
+				if f.args[0], err = b.call(tipb.ScalarFuncSig_CastIntAsInt, "cast", uintType(), f.args[0]); err != nil {
+					return nil, err
+				}
+			}
 		}
 		return withFlag(f.args[0].Type, 0, column.FlagNotNull|column.FlagPrimaryKey|column.FlagUniqueKey|column.FlagAutoIncr), nil
 	case tipb.ExprType_GroupConcat:
