@@ -27,6 +27,8 @@ type Request struct {
 	// Ranges are ascending and disjoint.
 	Ranges []kvclient.KeyRange
 	TS     uint64
+	// From are the replicas to ask.
+	From kvclient.ReadFrom
 	// KeepOrder delivers region after region in key order (Desc: backwards); else batches come as they are ready.
 	KeepOrder, Desc bool
 	// Concurrency is the number of region requests in flight; 0 means the client's default.
@@ -60,7 +62,7 @@ func Select(ctx context.Context, c *kvclient.Client, req *Request) (executor.Ope
 	if workers <= 0 {
 		workers = c.Concurrency()
 	}
-	s := &selector{req: req, data: data, taken: make(chan struct{}, 1), snap: c.Snapshot(req.TS), client: c, workers: min(workers, len(tasks))}
+	s := &selector{req: req, data: data, taken: make(chan struct{}, 1), snap: c.Snapshot(req.TS).From(req.From), client: c, workers: min(workers, len(tasks))}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	s.start(tasks)
 	return s, nil

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -56,6 +57,7 @@ type Client struct {
 	stores    *stores
 	regions   *regionCache
 	resolver  *resolver
+	turn      atomic.Uint64 // of replicas to be read
 
 	// background runs secondary commits and roll-backs of failed prewrites; Close lets it finish.
 	background sync.WaitGroup
@@ -73,7 +75,7 @@ func New(p Placement, d Dialer, opts Options) *Client {
 	c := &Client{opts: opts, placement: p, stores: &stores{placement: p, dialer: d, byID: map[uint64]Store{}}}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.beating, c.stopBeat = context.WithCancel(c.ctx)
-	c.regions = newRegionCache(p)
+	c.regions = newRegionCache(p, opts.Now)
 	c.resolver = newResolver(c)
 	return c
 }

@@ -61,7 +61,7 @@ func (c *Client) Concurrency() int { return c.opts.Concurrency }
 func (s *Snapshot) Query(ctx context.Context, bo *Backoff, t Task, req *coprocessor.Request, sink func(executor.Batch) error) (resp *coprocessor.Response, again bool, err error) {
 	delivered := false
 	var sinkErr error
-	done, err := s.c.sendTo(ctx, bo, t.Region, func(st Store, r *Region) (*errorpb.Error, error) {
+	done, err := s.sendTo(ctx, bo, t.Region, func(st Store, r *Region) (*errorpb.Error, error) {
 		req.Context, req.StartTs = s.context(r), s.ts
 		req.Ranges = copRanges(t.Ranges)
 		var err error

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sort"
 	"sync"
+	"time"
 
 	"github.com/pingcap/kvproto/pkg/errorpb"
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
@@ -30,6 +31,9 @@ type Region struct {
 	Leader *metapb.Peer
 	// Range is in plain user keys; Meta's bounds are encoded.
 	Range KeyRange
+	// Leader is another replica, which is to serve a read; see ReadFrom. Regions in the cache are not such.
+	replicaRead, staleRead bool
+	since                  time.Time // when the cache learned of it
 }
 
 func newRegion(meta *metapb.Region, leader *metapb.Peer) (*Region, error) {
@@ -67,17 +71,21 @@ func (r *Region) Context() *kvrpcpb.Context {
 
 func (r *Region) fill(ctx *kvrpcpb.Context) {
 	ctx.RegionId, ctx.RegionEpoch, ctx.Peer = r.Meta.Id, r.Meta.RegionEpoch, r.Leader
+	ctx.ReplicaRead, ctx.StaleRead = r.replicaRead, r.staleRead
 }
 
 // regionCache maps keys to regions: a slice ordered by start key without overlaps, replaced piecewise by fresher news.
 type regionCache struct {
 	placement Placement
+	now       func() time.Time
 
 	mu     sync.RWMutex
 	sorted []*Region
 }
 
-func newRegionCache(p Placement) *regionCache { return &regionCache{placement: p} }
+func newRegionCache(p Placement, now func() time.Time) *regionCache {
+	return &regionCache{placement: p, now: now}
+}
 
 // errNoRegion says that PD does not know a region for a key at the moment.
 var errNoRegion = errors.New("no region is known for the key")
@@ -148,6 +156,7 @@ func (c *regionCache) cached(key []byte) *Region {
 
 // insert replaces all that overlaps r, unless the cache has newer news of the same region.
 func (c *regionCache) insert(r *Region) {
+	r.since = c.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	from := sort.Search(len(c.sorted), func(i int) bool {
@@ -191,7 +200,7 @@ func (c *regionCache) setLeader(r *Region, leader *metapb.Peer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if i := c.find(r); i >= 0 {
-		c.sorted[i] = &Region{Meta: r.Meta, Leader: leader, Range: r.Range}
+		c.sorted[i] = &Region{Meta: r.Meta, Leader: leader, Range: r.Range, since: r.since}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/pingcap/kvproto/pkg/metapb"
 	"github.com/stretchr/testify/require"
@@ -30,7 +31,7 @@ func region(t require.TestingT, id, version uint64, start, end string) *Region {
 // the region that was inserted last over it.
 func TestRegionCache(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		c := newRegionCache(nil)
+		c := newRegionCache(nil, time.Now)
 		owner := map[byte]*Region{}
 		for i := range rapid.IntRange(1, 30).Draw(t, "inserts") {
 			a, b := rapid.ByteRange('a', 'y').Draw(t, "a"), rapid.ByteRange('b', 'z').Draw(t, "b")
@@ -63,7 +64,7 @@ func overlaps(a, b *Region) bool {
 }
 
 func TestStaleNewsIsIgnored(t *testing.T) {
-	c := newRegionCache(nil)
+	c := newRegionCache(nil, time.Now)
 	c.insert(region(t, 1, 5, "b", "d"))
 	c.insert(region(t, 1, 4, "a", "z"))
 	require.Nil(t, c.cached([]byte("a")))
@@ -71,7 +72,7 @@ func TestStaleNewsIsIgnored(t *testing.T) {
 }
 
 func TestNextPeerGoesRound(t *testing.T) {
-	c := newRegionCache(nil)
+	c := newRegionCache(nil, time.Now)
 	r := region(t, 1, 1, "", "")
 	r.Meta.Peers = append(r.Meta.Peers, &metapb.Peer{Id: 2, StoreId: 2}, &metapb.Peer{Id: 3, StoreId: 3})
 	c.insert(r)

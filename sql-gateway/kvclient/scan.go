@@ -90,14 +90,14 @@ func (it *scanner) fetch() error {
 // sendFront sends to the region of the first key to read: in reverse, of the last key before the end.
 func (it *scanner) sendFront(do func(Store, *Region) (*errorpb.Error, error)) error {
 	if !it.reverse {
-		return it.s.c.send(it.ctx, it.bo, it.rest.Start, do)
+		return it.s.send(it.ctx, it.bo, it.rest.Start, do)
 	}
 	for {
 		r, err := it.s.c.regions.locateBefore(it.ctx, it.bo, it.rest.End)
 		if err != nil {
 			return err
 		}
-		if done, err := it.s.c.sendTo(it.ctx, it.bo, r, do); done || err != nil {
+		if done, err := it.s.sendTo(it.ctx, it.bo, r, do); done || err != nil {
 			return unavailable(it.rest.End, err)
 		}
 	}

@@ -13,8 +13,9 @@ import (
 
 // Snapshot reads what was committed at or before one timestamp. Safe for concurrent use.
 type Snapshot struct {
-	c  *Client
-	ts uint64
+	c    *Client
+	ts   uint64
+	from ReadFrom
 
 	mu sync.Mutex
 	// seen are transactions whose locks this snapshot need not wait for any more.
@@ -93,7 +94,7 @@ func (s *Snapshot) Get(ctx context.Context, key []byte) ([]byte, error) {
 	call.req = kvrpcpb.GetRequest{Context: &call.ctx, Key: key, Version: s.ts}
 	for {
 		var resp *kvrpcpb.GetResponse
-		err := s.c.send(ctx, bo, key, func(st Store, r *Region) (*errorpb.Error, error) {
+		err := s.send(ctx, bo, key, func(st Store, r *Region) (*errorpb.Error, error) {
 			s.fill(&call.ctx, r)
 			var err error
 			resp, err = st.KvGet(ctx, &call.req)
@@ -169,7 +170,7 @@ func (s *Snapshot) batchGet(ctx context.Context, bo *Backoff, b batch, found fun
 		})
 	}
 	var resp *kvrpcpb.BatchGetResponse
-	done, err := s.c.sendTo(ctx, bo, b.region, func(st Store, r *Region) (*errorpb.Error, error) {
+	done, err := s.sendTo(ctx, bo, b.region, func(st Store, r *Region) (*errorpb.Error, error) {
 		var err error
 		resp, err = st.KvBatchGet(ctx, &kvrpcpb.BatchGetRequest{Context: s.context(r), Keys: b.keys, Version: s.ts})
 		return resp.GetRegionError(), err

@@ -4,7 +4,10 @@ import (
 	"context"
 	"math"
 
+	"github.com/pingcap/tidb/pkg/parser/ast"
+
 	"github.com/scree-db/scree/executor"
+	"github.com/scree-db/scree/sql-gateway/kvclient"
 	"github.com/scree-db/scree/sql-gateway/planner"
 )
 
@@ -15,7 +18,7 @@ import (
 func (r *run) readPoint(ctx context.Context, req *planner.ReadRequest) (executor.Operator, error) {
 	p := &point{ctx: ctx, key: req.Point}
 	if req.Alone && r.s.txn == nil && !r.s.inTransaction() {
-		p.get = r.s.srv.client.Snapshot(math.MaxUint64).Get
+		p.get = r.s.srv.client.Snapshot(math.MaxUint64).From(r.replicas()).Get
 	} else {
 		txn, err := r.s.transaction(ctx)
 		if err != nil {
@@ -24,6 +27,21 @@ func (r *run) readPoint(ctx context.Context, req *planner.ReadRequest) (executor
 		p.get = txn.kv.Get
 	}
 	return r.readHere(ctx, req, func(bool) pairs { return p })
+}
+
+// replicas says whom a statement reads from, as tidb_replica_read wants it. What changes or locks rows asks leaders.
+func (r *run) replicas() kvclient.ReadFrom {
+	if stmt, ok := r.stmt.(*ast.SelectStmt); !ok || r.wantsLocks(stmt) {
+		return kvclient.FromLeader
+	}
+	switch r.s.vars["tidb_replica_read"] {
+	case "follower":
+		return kvclient.FromFollower
+	case "leader-and-follower":
+		return kvclient.FromAny
+	default:
+		return kvclient.FromLeader
+	}
 }
 
 // point gives the pair of a key, if there is one.

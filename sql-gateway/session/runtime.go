@@ -76,7 +76,7 @@ func (m *measured) Close() error {
 
 func (r *run) request(txn *kvclient.Txn, req *planner.ReadRequest) *distsql.Request {
 	return &distsql.Request{
-		DAG: req.DAG, Fields: req.Fields, Ranges: req.Ranges, TS: txn.ReadTS(),
+		DAG: req.DAG, Fields: req.Fields, Ranges: req.Ranges, TS: txn.ReadTS(), From: r.replicas(),
 		KeepOrder: req.KeepOrder, Desc: req.Desc,
 		Concurrency: int(r.s.intVar("tidb_distsql_scan_concurrency")),
 		Memory:      r.env.Memory,

@@ -408,3 +408,21 @@ func TestOldSnapshot(t *testing.T) {
 	_, err = conn.ExecContext(ctx, "select * from other")
 	require.NoError(t, err)
 }
+
+// TestReplicaRead: reads say whom they ask; without followers the leader answers. A transaction's own writes stay in sight.
+func TestReplicaRead(t *testing.T) {
+	db := open(t, "?tidb_replica_read='follower'")
+	mustExec(t, db, "create table t (id int primary key, n int)")
+	mustExec(t, db, "insert into t values (1, 10), (2, 20)")
+	tx, err := db.Begin()
+	require.NoError(t, err)
+	mustExec(t, tx, "update t set n = n + 1 where id = 1")
+	var sum int
+	require.NoError(t, tx.QueryRow("select sum(n) from t").Scan(&sum))
+	require.Equal(t, 31, sum)
+	require.NoError(t, tx.Commit())
+	require.NoError(t, db.QueryRow("select n from t where id = 1").Scan(&sum))
+	require.Equal(t, 11, sum)
+	_, err = db.Exec("set tidb_replica_read = 'nowhere'")
+	requireCode(t, mysql.ErrWrongValueForVar, err)
+}

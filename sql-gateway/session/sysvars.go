@@ -106,6 +106,7 @@ var effectiveVars = []sysVar{
 	number("timestamp", 0, 0, 1<<31-1).sessionOnly(),
 	onOff("tidb_enable_auto_analyze", "ON").global(),
 	oneOf("tidb_txn_mode", "pessimistic", "", "optimistic", "pessimistic"),
+	oneOf("tidb_replica_read", "leader", "leader", "follower", "leader-and-follower"),
 	onOff("tidb_enable_shared_lock_promotion", "ON"),
 	onOff("tidb_enable_noop_functions", "OFF"),
 }

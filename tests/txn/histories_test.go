@@ -22,7 +22,7 @@ import (
 
 const (
 	lists       = 6
-	historyTxns = 400 // of each client, and more until leaders have moved
+	historyTxns = 250 // of each client, and more until leaders have moved
 )
 
 func list(i int) string { return fmt.Sprintf("list%02d", i) }

@@ -240,7 +240,7 @@ func TestBankOfMortals(t *testing.T) {
 	put(t, c, pairs...)
 	require.NoError(t, c.Split(context.Background(), keys(account(accounts/3), account(accounts/2))))
 	deaths := map[string]int{}
-	for life := range 60 {
+	for life := range 36 {
 		m := newMortal(cluster, uint64(life), life%12, deaths)
 		for i := 0; m.ctx.Err() == nil; i++ {
 			if from, to := (life+i)%accounts, (life*5+i*7+1)%accounts; from != to {
