@@ -189,12 +189,12 @@ func TestAggregationWholeSpills(t *testing.T) {
 	ordered.OrderBy = []*tipb.ByItem{by(true, col(4, bigint))}
 	funcs := exprs(distinct(fn(tipb.ExprType_Count, bigint, col(3, double))), ordered, fn(tipb.ExprType_Max, bigint, col(4, bigint)))
 	rapid.Check(t, func(t *rapid.T) {
-		in := randomTable(rapid.Uint64().Draw(t, "seed"), 1_500, rapid.SampledFrom([]int{10_000, 1_000_000}).Draw(t, "keys"))
+		in := randomTable(rapid.Uint64().Draw(t, "seed"), 2_500, rapid.SampledFrom([]int{10_000, 1_000_000}).Draw(t, "keys"))
 		groupBy := exprs(col(0, bigint))
 		if rapid.Bool().Draw(t, "two keys") {
 			groupBy = exprs(col(2, spillFields[2]), col(0, bigint))
 		}
-		sameSpilled(t, rapid.Int64Range(180_000, 240_000).Draw(t, "limit"), false, aggOf(leaf(0), groupBy, funcs...), in)
+		sameSpilled(t, rapid.Int64Range(320_000, 400_000).Draw(t, "limit"), false, aggOf(leaf(0), groupBy, funcs...), in)
 	})
 }
 
