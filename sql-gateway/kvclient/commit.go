@@ -72,6 +72,7 @@ const (
 // gone afterwards whatever comes of it, soon if not at once. The transaction is not to be used any more.
 func (t *Txn) Commit(ctx context.Context) error {
 	defer t.stopHeartbeat()
+	t.ended = true
 	if !t.buf.writes() {
 		return t.endLocks(ctx)
 	}

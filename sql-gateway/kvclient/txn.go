@@ -18,6 +18,7 @@ type Txn struct {
 	pess    *pessimism // nil: optimistic
 
 	single, impatient bool
+	ended             bool // Commit was called, and may be going on in the background
 }
 
 // StartTS identifies the transaction.
@@ -175,8 +176,11 @@ func (t *Txn) Bytes() int { return t.buf.bytes }
 // WrittenSince lists the keys that were written since the savepoint, some perhaps twice.
 func (t *Txn) WrittenSince(savepoint int) [][]byte { return t.buf.writtenSince(savepoint) }
 
-// Rollback drops the buffer and releases the locks.
+// Rollback drops the buffer and releases the locks. After Commit it does nothing.
 func (t *Txn) Rollback() {
+	if t.ended {
+		return
+	}
 	t.release(t.locked())
 	t.stopHeartbeat()
 	t.buf = buffer{}
