@@ -1,6 +1,8 @@
 package raftstore
 
 import (
+	"bytes"
+	"math"
 	"sync"
 
 	"github.com/pingcap/kvproto/pkg/metapb"
@@ -54,6 +56,23 @@ func (s *Store) AdvanceSafeTS(region, index, ts uint64) {
 	if p := s.regions.get(region); p != nil && p.initialized() {
 		p.safe.advance(index, ts, p.applied.Load())
 	}
+}
+
+// LeastSafeTS is the timestamp at which all regions here that overlap [start, end), encoded keys, serve stale reads;
+// MaxUint64 if there are none that were told of any. An empty end is no bound.
+func (s *Store) LeastSafeTS(start, end []byte) uint64 {
+	least := uint64(math.MaxUint64)
+	for _, p := range s.regions.all() {
+		if ts := p.safeTS(); ts > 0 && ts < least && overlap(p.region.Load(), start, end) {
+			least = ts
+		}
+	}
+	return least
+}
+
+func overlap(r *metapb.Region, start, end []byte) bool {
+	return r != nil && (len(r.EndKey) == 0 || bytes.Compare(start, r.EndKey) < 0) &&
+		(len(end) == 0 || bytes.Compare(r.StartKey, end) < 0)
 }
 
 // Follows tells whether this store's peer of a region takes a peer for its leader, in this term and at this epoch.

@@ -45,6 +45,16 @@ func (s *Store) Regions() []RegionStatus {
 	return out
 }
 
+// SharedRegions lists the regions led here that other stores have peers of, in no order.
+func (s *Store) SharedRegions() (out []RegionStatus) {
+	for _, p := range s.regions.all() {
+		if r := p.role.Load(); r.isLeader && !r.alone {
+			out = append(out, p.status())
+		}
+	}
+	return out
+}
+
 // Region returns a region of the store; false if it is not here.
 func (s *Store) Region(id uint64) (RegionStatus, bool) {
 	p := s.regions.get(id)

@@ -85,6 +85,13 @@ func (s *Service) GetStoreSafeTS(_ context.Context, req *kvrpcpb.StoreSafeTSRequ
 	return &kvrpcpb.StoreSafeTSResponse{SafeTs: s.d.SafeTimestamps.StoreSafeTS(start, end)}, nil
 }
 
+// ReadIndex implements tikvpb.TikvServer.
+func (s *Service) ReadIndex(ctx context.Context, req *kvrpcpb.ReadIndexRequest) (*kvrpcpb.ReadIndexResponse, error) {
+	return unary(s, ctx, req, s.d.Txn.ReadIndex, func(e *errorpb.Error) *kvrpcpb.ReadIndexResponse {
+		return &kvrpcpb.ReadIndexResponse{RegionError: e}
+	})
+}
+
 // checkLeaderMax bounds the regions of one CheckLeader.
 const checkLeaderMax = 1 << 16
 

@@ -9,7 +9,6 @@
 package resolvedts
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"log/slog"
@@ -29,7 +28,8 @@ import (
 // Regions is the store that a tracker works for: *raftstore.Store.
 type Regions interface {
 	storage.Store
-	Regions() []raftstore.RegionStatus
+	SharedRegions() []raftstore.RegionStatus
+	LeastSafeTS(start, end []byte) uint64
 	AdvanceSafeTS(region, index, ts uint64)
 	Follows(region, leader, term uint64, epoch *metapb.RegionEpoch) bool
 }
@@ -120,10 +120,7 @@ func (t *Tracker) look(ctx context.Context, ts uint64) map[uint64][]*kvrpcpb.Lea
 	news, known := map[uint64][]*kvrpcpb.LeaderInfo{}, map[uint64]bound{}
 	var looks errgroup.Group
 	looks.SetLimit(snapshotsMax)
-	for _, r := range t.d.Regions.Regions() {
-		if !r.IsLeader || len(r.Region.GetPeers()) < 2 {
-			continue
-		}
+	for _, r := range t.d.Regions.SharedRegions() {
 		looks.Go(func() error {
 			info, b, err := t.resolve(ctx, &r, ts)
 			if err != nil {
@@ -211,17 +208,5 @@ func (t *Tracker) CheckLeaders(infos []*kvrpcpb.LeaderInfo) (agreed []uint64) {
 // reads; an empty end is no bound. Regions without other peers serve any, and count as of the last look. Those that are
 // new and were not told of yet do not count: they refuse, and clients go on to the leader. 0: nothing is known.
 func (t *Tracker) StoreSafeTS(start, end []byte) uint64 {
-	safe := t.floor.Load()
-	for _, r := range t.d.Regions.Regions() {
-		if r.Region == nil || r.SafeTS == 0 || !overlaps(r.Region, start, end) {
-			continue
-		}
-		safe = min(safe, r.SafeTS)
-	}
-	return safe
-}
-
-func overlaps(r *metapb.Region, start, end []byte) bool {
-	return (len(r.EndKey) == 0 || bytes.Compare(start, r.EndKey) < 0) &&
-		(len(end) == 0 || bytes.Compare(r.StartKey, end) < 0)
+	return min(t.floor.Load(), t.d.Regions.LeastSafeTS(start, end))
 }

@@ -3,6 +3,7 @@ package resolvedts_test
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"testing"
 
@@ -25,12 +26,22 @@ type regions struct {
 	safe  uint64
 }
 
-func (r *regions) Regions() []raftstore.RegionStatus {
+func (r *regions) SharedRegions() []raftstore.RegionStatus {
+	if !r.leads {
+		return nil
+	}
 	region := storagetest.Region()
 	region.Peers = append(region.Peers, &metapb.Peer{Id: 9, StoreId: 10})
 	return []raftstore.RegionStatus{{
-		Region: region, PeerID: storagetest.PeerID, IsLeader: r.leads, Term: storagetest.Term, SafeTS: r.safe,
+		Region: region, PeerID: storagetest.PeerID, IsLeader: true, Term: storagetest.Term,
 	}}
+}
+
+func (r *regions) LeastSafeTS([]byte, []byte) uint64 {
+	if r.safe == 0 {
+		return math.MaxUint64
+	}
+	return r.safe
 }
 
 func (r *regions) AdvanceSafeTS(region, index, ts uint64) { r.index, r.safe = index, max(r.safe, ts) }

@@ -2,6 +2,7 @@ package txn
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 
@@ -107,4 +108,22 @@ func (g ReplicaGuard) Refusal(answer []byte) error {
 		return fmt.Errorf("refusal of a read: %w", err)
 	}
 	return &mvcc.LockedError{Info: info}
+}
+
+// ReadIndex serves ReadIndex, by which others that keep copies of a region's data ask what a follower's read asks: the
+// index of the log that has all they may read at start_ts, or the lock in the way.
+func (m *Manager) ReadIndex(ctx context.Context, req *kvrpcpb.ReadIndexRequest) (*kvrpcpb.ReadIndexResponse, error) {
+	err := m.conc.CheckSpan(req.StartTs, &Span{Ranges: req.Ranges}, req.Context.GetResolvedLocks())
+	var locked *mvcc.LockedError
+	switch {
+	case errors.As(err, &locked):
+		return &kvrpcpb.ReadIndexResponse{Locked: locked.Info}, nil
+	case err != nil:
+		return nil, err
+	}
+	snap, err := m.store.Snapshot(ctx, RegionOf(req.Context))
+	if err != nil {
+		return nil, err
+	}
+	return &kvrpcpb.ReadIndexResponse{ReadIndex: snap.DataVersion()}, snap.Close()
 }

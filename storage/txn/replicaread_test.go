@@ -1,6 +1,7 @@
 package txn
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
@@ -62,6 +63,32 @@ func TestQuestions(t *testing.T) {
 	_, err := guard.Ask([]byte{0xff})
 	require.Error(t, err)
 	require.Error(t, guard.Refusal([]byte{0xff}))
+}
+
+// The same questions by ReadIndex, whose answer is the index of the region's log.
+func TestReadIndex(t *testing.T) {
+	c := NewConcurrency()
+	m := NewManager(storagetest.New(t), c, ManagerOptions{})
+	ask := func(start, end string) *kvrpcpb.ReadIndexResponse {
+		resp, err := m.ReadIndex(context.Background(), &kvrpcpb.ReadIndexRequest{
+			Context: storagetest.Context(), StartTs: 20, Ranges: []*kvrpcpb.KeyRange{{StartKey: []byte(start), EndKey: []byte(end)}},
+		})
+		require.NoError(t, err)
+		return resp
+	}
+	before := ask("a", "z").ReadIndex
+	require.EqualValues(t, 20, c.MaxTS())
+	_, err := m.Prewrite(context.Background(), &kvrpcpb.PrewriteRequest{
+		Context: storagetest.Context(), PrimaryLock: []byte("k"), StartVersion: 10, Mutations: []*kvrpcpb.Mutation{{Key: []byte("k")}},
+	})
+	require.NoError(t, err)
+	require.Greater(t, ask("a", "z").ReadIndex, before)
+	c.publish([][]byte{[]byte("d")}, mvcc.Lock{Type: mvcc.LockPut, Primary: []byte("d"), StartTS: 5, OnePC: true}, 5)
+	require.Nil(t, ask("a", "z").Locked, "it commits above")
+	g := c.publish([][]byte{[]byte("f")}, mvcc.Lock{Type: mvcc.LockPut, Primary: []byte("f"), StartTS: 6, OnePC: true}, 6)
+	g.lock.MinCommitTS = 15
+	require.Equal(t, "f", string(ask("e", "z").Locked.GetKey()))
+	require.Nil(t, ask("a", "e").Locked)
 }
 
 // Many ranges become one that has all of them in it.
