@@ -12,6 +12,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -57,8 +58,19 @@ type Tracker struct {
 	known map[uint64]bound // by region led here, as of the last look
 }
 
-// bound is what the locks of a region allow, as of a version of its data.
+// bound is what the locks of a region allow, as of a version of its data. noLocks: anything.
 type bound struct{ version, ts uint64 }
+
+const noLocks = math.MaxUint64
+
+// patience is for how long a transaction holds back the regions that it has locks in.
+const patience = 10 * time.Second
+
+// before is the timestamp that lies d before ts.
+func before(ts uint64, d time.Duration) uint64 {
+	const logicalBits = 18
+	return ts - min(ts, uint64(d.Milliseconds())<<logicalBits)
+}
 
 const (
 	// snapshotsMax bounds the regions looked at together: some wait for their followers.
@@ -154,7 +166,7 @@ func (t *Tracker) resolve(ctx context.Context, r *raftstore.RegionStatus, ts uin
 	if err != nil {
 		return nil, bound{}, err
 	}
-	b, err := t.lockBound(ctx, r.Region.Id, snap)
+	b, err := t.lockBound(ctx, r.Region.Id, snap, before(ts, patience))
 	if closed := snap.Close(); err == nil {
 		err = closed
 	}
@@ -164,16 +176,16 @@ func (t *Tracker) resolve(ctx context.Context, r *raftstore.RegionStatus, ts uin
 	}, b, err
 }
 
-// lockBound looks at the locks in a snapshot, unless it has the same data as the last one.
-func (t *Tracker) lockBound(ctx context.Context, region uint64, snap storage.Snapshot) (bound, error) {
+// lockBound looks at the locks in a snapshot, unless it has the same data as the last one, which had none.
+func (t *Tracker) lockBound(ctx context.Context, region uint64, snap storage.Snapshot, oldest uint64) (bound, error) {
 	version := snap.DataVersion()
 	t.mu.Lock()
 	b, ok := t.known[region]
 	t.mu.Unlock()
-	if ok && b.version == version {
+	if ok && b == (bound{version, noLocks}) {
 		return b, nil
 	}
-	ts, err := txn.LockBound(ctx, snap)
+	ts, err := txn.LockBound(ctx, snap, oldest)
 	return bound{version, ts}, err
 }
 

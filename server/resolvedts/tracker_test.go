@@ -127,6 +127,21 @@ func TestLocksHoldTheTimestampBack(t *testing.T) {
 	require.EqualValues(t, 120, r.resolved(120))
 }
 
+// A transaction that does not come to its end holds its keys, and the region for a while only.
+func TestOldLocksDoNotCount(t *testing.T) {
+	r := newRig(t)
+	second := func(n uint64) uint64 { return n * 1000 << 18 }
+	r.prewrite("k", second(100), func(*kvrpcpb.PrewriteRequest) {})
+	require.Equal(t, second(100)-1, r.resolved(second(101)))
+	require.Equal(t, second(100)-1, r.resolved(second(110)))
+	require.Equal(t, second(111), r.resolved(second(111)))
+	pb := storagetest.Context()
+	pb.StaleRead = true
+	resp, err := r.txn.Get(context.Background(), &kvrpcpb.GetRequest{Context: pb, Key: []byte("k"), Version: second(111)})
+	require.NoError(t, err)
+	require.NotNil(t, resp.Error.GetLocked())
+}
+
 // Transactions that choose their timestamps choose above what was resolved, and hold it back while they are under way.
 func TestInMemoryLocksHoldTheTimestampBack(t *testing.T) {
 	r := newRig(t)

@@ -16,6 +16,10 @@ import (
 //   - Transactions that choose their own timestamps have in-memory locks while they do, see Concurrency: Bound raises
 //     max_ts, so that later ones choose above, and goes below those that it finds. Their writes are in a snapshot taken
 //     after it.
+//
+// A lock that stays, of a client that died, would hold a whole region back. It need not: who has applied what is in the
+// snapshot has the lock too, and a read that meets it waits for its transaction like any other. So locks count only while
+// they are young, to spare readers the wait.
 
 // Bound announces reads at ts, and returns the highest timestamp up to ts that no command under way in this store will
 // commit at or below.
@@ -33,8 +37,8 @@ func (c *Concurrency) Bound(ts uint64) uint64 {
 }
 
 // LockBound returns the highest timestamp that no transaction with a lock in snap will commit at or below, MaxUint64
-// if there are none. Locks that change nothing, and pessimistic ones, do not count.
-func LockBound(ctx context.Context, snap storage.Snapshot) (bound uint64, err error) {
+// if there are none. Transactions that began before oldest do not count, nor do locks that change nothing.
+func LockBound(ctx context.Context, snap storage.Snapshot, oldest uint64) (bound uint64, err error) {
 	it, err := snap.NewIterator(storage.IterOptions{CF: storage.CFLock, NoFillCache: true})
 	if err != nil {
 		return 0, err
@@ -49,7 +53,7 @@ func LockBound(ctx context.Context, snap storage.Snapshot) (bound uint64, err er
 		if err != nil {
 			return 0, err
 		}
-		if lock.Type == mvcc.LockPut || lock.Type == mvcc.LockDelete {
+		if lock.StartTS >= oldest && (lock.Type == mvcc.LockPut || lock.Type == mvcc.LockDelete) {
 			bound = min(bound, max(lock.StartTS, lock.MinCommitTS)-1)
 		}
 	}
