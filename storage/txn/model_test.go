@@ -20,11 +20,13 @@ import (
 
 // The model is what transactions promise, checked on what really happened: clients run transactions of all kinds over a few
 // keys, die between any two requests, repeat requests, and resolve the locks they meet as real clients do. In the end all
-// locks are resolved, and the records left must tell one story:
+// locks are resolved, and the records left must tell one story. Leaders change, and with them the pessimistic locks in
+// memory are lost.
 //
 //   - a transaction that its client saw committed is committed, at that timestamp, on all its keys; one that its client saw
 //     fail is on none; one without a witness is on all or none;
-//   - no two committed transactions overlap in time on a key;
+//   - no two committed transactions overlap in time on a key, a pessimistic one counting from its lock on;
+//   - what a transaction read under a lock is what the story has there when it commits;
 //   - each read returned what the story has at its timestamp.
 type model struct {
 	t     require.TestingT
@@ -32,6 +34,8 @@ type model struct {
 	m     *Manager
 	tso   *atomic.Uint64
 	pick  func(n int) int // random in [0, n)
+
+	lockWait int64 // of pessimistic locks, milliseconds; -1: clients do not wait
 
 	mu    *sync.Mutex
 	txns  *[]*modelTxn
@@ -44,8 +48,10 @@ type modelTxn struct {
 	muts      []*kvrpcpb.Mutation // the primary's first
 	async     bool
 	onePC     bool
-	committed uint64 // as the client knows
-	failed    bool   // as the client knows
+	locks     map[string]*modelLock // of a pessimistic transaction, by key; nil: optimistic
+	forUpdate uint64                // its latest
+	committed uint64                // as the client knows
+	failed    bool                  // as the client knows
 }
 
 type modelRead struct {
@@ -62,18 +68,23 @@ var modelKeys = func() (keys [][]byte) {
 }()
 
 func TestModelSequential(t *testing.T) {
-	store, _ := newManager(t)
+	base, _ := newManager(t)
 	rapid.Check(t, func(rt *rapid.T) {
+		store := &ledStore{Store: base, term: storagetest.Term, region: storagetest.Region()}
 		m := newManagerOn(store)
 		_, err := m.DeleteRange(context.Background(), &kvrpcpb.DeleteRangeRequest{Context: storagetest.Context()})
 		require.NoError(rt, err)
 		d := &model{
-			t: rt, store: store, m: m, tso: new(atomic.Uint64), mu: new(sync.Mutex),
-			txns: new([]*modelTxn), reads: new([]modelRead),
+			t: rt, store: base, m: m, tso: new(atomic.Uint64), mu: new(sync.Mutex),
+			txns: new([]*modelTxn), reads: new([]modelRead), lockWait: -1,
 			pick: func(n int) int { return rapid.IntRange(0, n-1).Draw(rt, "pick") },
 		}
 		d.tso.Store(1000 << 18)
 		for range rapid.IntRange(1, 40).Draw(rt, "steps") {
+			if d.pick(8) == 0 { // the leader changes, and with it the locks in memory are lost
+				m.conc.SetSynced(storagetest.RegionID, store.term+1)
+				store.term++
+			}
 			d.step()
 		}
 		d.verify()
@@ -83,7 +94,7 @@ func TestModelSequential(t *testing.T) {
 func TestModelConcurrent(t *testing.T) {
 	for seed := range uint64(5) {
 		store, m := newManager(t)
-		shared := model{t: t, store: store, m: m, tso: new(atomic.Uint64), mu: new(sync.Mutex), txns: new([]*modelTxn), reads: new([]modelRead)}
+		shared := model{t: t, lockWait: 5, store: store, m: m, tso: new(atomic.Uint64), mu: new(sync.Mutex), txns: new([]*modelTxn), reads: new([]modelRead)}
 		shared.tso.Store(1000 << 18)
 		var wg sync.WaitGroup
 		for worker := range uint64(4) {
@@ -130,6 +141,9 @@ func (d *model) step() {
 	d.mu.Unlock()
 	if d.pick(2) == 0 {
 		d.read(d.now()) // between the start and the writes
+	}
+	if d.pick(3) == 0 && !d.lockAll(x) {
+		return
 	}
 	d.run(x)
 }
@@ -236,6 +250,7 @@ func (d *model) prewriteRetrying(x *modelTxn, part []*kvrpcpb.Mutation) (resp *k
 			req.Secondaries = append(req.Secondaries, mu.Key)
 		}
 	}
+	d.hold(x, req)
 	for try := 0; try < 5; try++ {
 		var err error
 		resp, err = d.m.Prewrite(context.Background(), req)
@@ -273,6 +288,10 @@ func (d *model) rollback(x *modelTxn) {
 
 // resolve deals with a lock as a client does. It returns what a read at ts may do about it: bypass or access.
 func (d *model) resolve(lock *kvrpcpb.LockInfo, ts uint64) (bypass, access uint64) {
+	if lock.LockType == kvrpcpb.Op_PessimisticLock {
+		d.resolvePessimistic(lock)
+		return 0, 0
+	}
 	req := &kvrpcpb.CheckTxnStatusRequest{
 		Context: storagetest.Context(), PrimaryKey: lock.PrimaryLock, LockTs: lock.LockVersion, CallerStartTs: ts,
 		CurrentTs: d.now(), RollbackIfNotExist: true, VerifyIsPrimary: true,
@@ -419,7 +438,7 @@ func (d *model) verify() {
 	}
 	for key, versions := range story {
 		for i := 1; i < len(versions); i++ { // newest first
-			require.LessOrEqual(d.t, versions[i].commit, versions[i-1].start, "transactions overlap on %s", key)
+			require.LessOrEqual(d.t, versions[i].commit, d.since(versions[i-1].start, key), "transactions overlap on %s", key)
 		}
 	}
 	for _, r := range *d.reads {
@@ -488,5 +507,8 @@ func (d *model) verifyTxn(x *modelTxn, story map[string][]modelVersion) {
 	}
 	if x.failed {
 		require.Contains(d.t, commits, uint64(0), "transaction %+v", x)
+	}
+	if _, failed := commits[0]; !failed {
+		d.verifyLocks(x, story)
 	}
 }
