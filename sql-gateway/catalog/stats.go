@@ -160,6 +160,14 @@ func (c *Catalog) NDV(t *Table, col int) float64 {
 	return st.Distinct[t.Columns[col].ID]
 }
 
+// Analyzed reports whether ANALYZE has seen the table's rows.
+func (c *Catalog) Analyzed(t *Table) bool {
+	c.stats.mu.Lock()
+	defer c.stats.mu.Unlock()
+	st := c.stats.tables[t.ID]
+	return st != nil && st.Analyzed > 0
+}
+
 func (c *Catalog) dropStats(table int64) {
 	c.stats.mu.Lock()
 	defer c.stats.mu.Unlock()

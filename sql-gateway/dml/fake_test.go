@@ -138,6 +138,7 @@ func (w *world) Table(_, name string) (*catalog.Table, error) {
 
 func (w *world) RowCount(*catalog.Table) float64                   { return -1 }
 func (w *world) NDV(*catalog.Table, int) float64                   { return 0 }
+func (w *world) Analyzed(*catalog.Table) bool                      { return false }
 func (w *world) SysVar(string, bool) (string, bool)                { return "", false }
 func (w *world) UserVar(string) (d datum.Datum, _ *tipb.FieldType) { return d, nil }
 func (w *world) Info(string) (d datum.Datum, ok bool)              { return d, false }

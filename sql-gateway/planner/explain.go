@@ -244,9 +244,9 @@ func (x *explainer) execution(p physical, where *site) string {
 	}
 	if where != nil {
 		tasks := x.stats.readers[where.reader].Tasks
-		return fmt.Sprintf("scree_task:{proc:%s, iters:%d, tasks:%d}", formatTime(sum.Time), sum.Batches, tasks)
+		return fmt.Sprintf("scree_task:{proc:%s, iters:%d, tasks:%d}", FormatTime(sum.Time), sum.Batches, tasks)
 	}
-	info := fmt.Sprintf("time:%s, loops:%d", formatTime(sum.Time), sum.Batches)
+	info := fmt.Sprintf("time:%s, loops:%d", FormatTime(sum.Time), sum.Batches)
 	if r, ok := p.(*physReader); ok && x.stats.readers[r] != nil {
 		rs := x.stats.readers[r]
 		info += fmt.Sprintf(", cop_task: {num: %d", rs.Tasks)
@@ -258,7 +258,8 @@ func (x *explainer) execution(p physical, where *site) string {
 	return info
 }
 
-func formatTime(d time.Duration) string {
+// FormatTime writes a duration as EXPLAIN ANALYZE does, with as many digits as one reads.
+func FormatTime(d time.Duration) string {
 	switch {
 	case d >= time.Second:
 		return strconv.FormatFloat(d.Seconds(), 'f', 2, 64) + "s"

@@ -91,7 +91,10 @@ func (p *physScan) Explain() Explain {
 	} else {
 		parts = append(parts, "keep order:false")
 	}
-	e.Info = strings.Join(append(parts, "stats:pseudo"), ", ")
+	if p.scan.pseudo {
+		parts = append(parts, "stats:pseudo")
+	}
+	e.Info = strings.Join(parts, ", ")
 	return e
 }
 

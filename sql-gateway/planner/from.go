@@ -173,7 +173,7 @@ func (b *builder) lookup(tn *ast.TableName) (*catalog.Table, error) {
 // newScan reads all columns of a table; pruning drops what nobody wants. A table without a key of its own has a hidden
 // row id at the end.
 func (b *builder) newScan(t *catalog.Table, alias string) *scanNode {
-	s := &scanNode{table: t, alias: alias}
+	s := &scanNode{table: t, alias: alias, pseudo: t.Virtual || !b.ctx.Schema.Analyzed(t)}
 	for i, c := range t.Columns {
 		s.cols = append(s.cols, b.newColumn(c.Type, strings.ToLower(alias+"."+c.Name)))
 		s.offsets = append(s.offsets, i)

@@ -24,6 +24,7 @@ type scanNode struct {
 	conds   []*Expr
 	out     []*Column // those that somebody above the scan wants; nil before pruning
 	hints   indexHints
+	pseudo  bool // nobody has counted the table's values: estimates are guesses
 }
 
 // indexHints are the names of USE/FORCE INDEX (only) and IGNORE INDEX (not).

@@ -143,7 +143,7 @@ func (b *builder) lookupReader(s *scanNode, path *accessPath, rows float64) *phy
 
 // indexScan reads whole index entries: all columns in the index's order, then the handle.
 func (b *builder) indexScan(s *scanNode, ix *catalog.Index, handle []*Column) *scanNode {
-	is := &scanNode{table: s.table, alias: s.alias, out: s.output()}
+	is := &scanNode{table: s.table, alias: s.alias, out: s.output(), pseudo: s.pseudo}
 	for _, c := range ix.Columns {
 		col := s.columnAt(c.Offset)
 		if col == nil || c.Length >= 0 || !readableKey(s.table.Columns[c.Offset].Type) {

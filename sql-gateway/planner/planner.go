@@ -50,6 +50,8 @@ type Schema interface {
 	RowCount(t *catalog.Table) float64
 	// NDV is the estimated number of distinct values of a column, 0 if unknown.
 	NDV(t *catalog.Table, col int) float64
+	// Analyzed reports whether ANALYZE has seen the table's rows.
+	Analyzed(t *catalog.Table) bool
 }
 
 // Vars are session state that expressions can read.

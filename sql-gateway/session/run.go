@@ -181,6 +181,9 @@ func (r *run) RowCount(t *catalog.Table) float64 { return r.s.srv.catalog.RowCou
 // NDV implements planner.Schema.
 func (r *run) NDV(t *catalog.Table, col int) float64 { return r.s.srv.catalog.NDV(t, col) }
 
+// Analyzed implements planner.Schema.
+func (r *run) Analyzed(t *catalog.Table) bool { return r.s.srv.catalog.Analyzed(t) }
+
 // SysVar implements planner.Vars.
 func (r *run) SysVar(name string, global bool) (string, bool) {
 	return r.s.sysVar(strings.ToLower(name), global)

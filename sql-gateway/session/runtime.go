@@ -68,8 +68,8 @@ func (m *measured) Close() error {
 		sum.MemoryMax = max(sum.MemoryMax, e.MemoryMax)
 	}
 	if n := m.from.Tasks; n > 0 {
-		m.to.Detail = fmt.Sprintf("max: %s, min: %s, avg: %s, tot_proc_keys: %d, tot_keys: %d", m.from.TaskMax, m.from.TaskMin,
-			m.from.TaskTotal/time.Duration(n), m.from.ProcessedKeys, m.from.TotalKeys)
+		m.to.Detail = fmt.Sprintf("max: %s, min: %s, avg: %s, tot_proc_keys: %d, tot_keys: %d", planner.FormatTime(m.from.TaskMax),
+			planner.FormatTime(m.from.TaskMin), planner.FormatTime(m.from.TaskTotal/time.Duration(n)), m.from.ProcessedKeys, m.from.TotalKeys)
 	}
 	return err
 }
