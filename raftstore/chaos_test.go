@@ -100,6 +100,7 @@ func TestLinearizableUnderChaos(t *testing.T) {
 	close(c.stop)
 	clients.Wait()
 	require.NotEmpty(t, c.history.ops)
+	require.True(t, c.guards[1].wasAsked("yes") || c.guards[2].wasAsked("yes") || c.guards[3].wasAsked("yes"))
 	t.Logf("%d operations", len(c.history.ops))
 	for _, part := range register.Partition(c.history.ops) {
 		if porcupine.CheckOperationsTimeout(register, part, 30*time.Second) == porcupine.Illegal {
@@ -247,6 +248,9 @@ func (c *chaos) try(rng *rand.Rand, in call) (string, error) {
 			continue
 		}
 		at := storage.Region{ID: r.Region.Id, Epoch: r.Region.RegionEpoch, ReplicaRead: rng.IntN(3) == 0}
+		if rng.IntN(2) == 0 {
+			at.Question = []byte("yes")
+		}
 		if in.write {
 			return "", m.store.Write(ctx, at, []storage.Modify{put(in.key, in.value)})
 		}
