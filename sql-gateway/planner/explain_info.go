@@ -246,6 +246,9 @@ func (p *physAgg) Explain() Explain {
 
 func (p *physSort) Explain() Explain {
 	info := orderText(p.by)
+	if p.keys > 0 {
+		info = "partition by " + orderText(p.by[:p.keys]) + " order by " + orderText(p.by[p.keys:])
+	}
 	if p.topN {
 		info += fmt.Sprintf(", offset:0, count:%d", p.count)
 	}

@@ -103,9 +103,12 @@ type orderItem struct {
 	desc bool
 }
 
+// sortNode orders. With first > 0 only so many of the rows are wanted that agree in the first keys items.
 type sortNode struct {
 	child logical
 	by    []orderItem
+	keys  int
+	first uint64
 }
 
 type limitNode struct {

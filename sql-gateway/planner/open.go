@@ -271,7 +271,10 @@ func (o *opener) describe(p physical, child *tipb.Executor) (*tipb.Executor, err
 		by, err := o.byItems(p.by, p.child.base().cols)
 		if p.topN {
 			e := o.executor(p, tipb.ExecType_TypeTopN)
-			e.TopN = &tipb.TopN{Child: child, OrderBy: by, Limit: p.count}
+			e.TopN = &tipb.TopN{Child: child, Limit: p.count}
+			if err == nil {
+				e.TopN.PartitionBy, e.TopN.OrderBy = by[:p.keys], by[p.keys:]
+			}
 			return e, err
 		}
 		e := o.executor(p, tipb.ExecType_TypeSort)

@@ -65,9 +65,10 @@ type (
 		physBase
 		child physical
 		by    []orderItem
-		// count > 0: TopN
+		// topN: the first count rows, or those of each partition by the first keys items.
 		topN  bool
 		count uint64
+		keys  int
 	}
 	physLimit struct {
 		physBase
@@ -345,7 +346,11 @@ func (b *builder) sorted(n *sortNode, count uint64, topN bool) (physical, error)
 	if err != nil {
 		return nil, err
 	}
-	if isOrdered(child, n.by) || b.orderedRead(child, n.by) {
+	ordered := isOrdered(child, n.by) || b.orderedRead(child, n.by)
+	if n.first > 0 && !topN && !(ordered && n.keys > 0) {
+		count, topN = n.first, true
+	}
+	if ordered {
 		if !topN {
 			return child, nil
 		}
@@ -354,23 +359,26 @@ func (b *builder) sorted(n *sortNode, count uint64, topN bool) (physical, error)
 	}
 	name, rows := "Sort", child.base().rows
 	if topN {
-		name, rows = "TopN", math.Min(rows, float64(count))
-		b.pushTopN(child, n.by, count, rows)
+		name = "TopN"
+		if n.keys == 0 {
+			rows = math.Min(rows, float64(count))
+		}
+		b.pushTopN(child, n, count, rows)
 	}
-	return &physSort{b.newBase(name, child.base().cols, rows), child, n.by, topN, count}, nil
+	return &physSort{b.newBase(name, child.base().cols, rows), child, n.by, topN, count, n.keys}, nil
 }
 
 const maxPushedTopN = 1 << 16
 
-func (b *builder) pushTopN(p physical, by []orderItem, count uint64, rows float64) {
+func (b *builder) pushTopN(p physical, n *sortNode, count uint64, rows float64) {
 	r, ok := p.(*physReader)
 	if !ok || count > maxPushedTopN {
 		return
 	}
-	if _, isAgg := r.child.(*physAgg); isAgg || !b.pushable(orderExprs(by)) {
+	if _, isAgg := r.child.(*physAgg); isAgg || !b.pushable(orderExprs(n.by)) {
 		return
 	}
-	r.child = &physSort{b.newBase("TopN", r.child.base().cols, rows), r.child, by, true, count}
+	r.child = &physSort{b.newBase("TopN", r.child.base().cols, rows), r.child, n.by, true, count, n.keys}
 	r.rows = rows
 }
 

@@ -76,7 +76,8 @@ func (p *physProject) below(by []orderItem) []orderItem {
 	return out
 }
 
-// pushWindow lets conditions on the partition alone through: they drop partitions as a whole.
+// pushWindow lets conditions on the partition alone through: they drop partitions as a whole. Conditions on row numbers stay,
+// but tell the sort below how many rows of each partition are of use.
 func (b *builder) pushWindow(n *windowNode, preds []*Expr) (logical, error) {
 	keys := colSet{}
 	for _, e := range n.partition {
@@ -96,9 +97,61 @@ func (b *builder) pushWindow(n *windowNode, preds []*Expr) (logical, error) {
 			above = append(above, p)
 		}
 	}
+	if s, ok := n.child.(*sortNode); ok {
+		if s.first = n.wanted(above); s.first > 0 {
+			s.keys = len(n.partition)
+		}
+	}
 	child, err := b.push(n.child, below)
 	n.child = child
 	return newSelect(n, dedup(above)), err
+}
+
+// wanted is how many rows of a partition conditions on their numbers let through; 0 if that is not bounded, or if a function
+// sees more of the partition than the rows before its own.
+func (n *windowNode) wanted(conds []*Expr) (first uint64) {
+	numbers := colSet{}
+	for _, f := range n.funcs {
+		switch f.tp {
+		case tipb.ExprType_RowNumber:
+			numbers[f.out] = true
+		case tipb.ExprType_Rank, tipb.ExprType_DenseRank, tipb.ExprType_Lag:
+		default:
+			return 0
+		}
+	}
+	for _, c := range conds {
+		if k := rowBound(c, numbers); k > 0 && (first == 0 || k < first) {
+			first = k
+		}
+	}
+	return first
+}
+
+// rowBound is the greatest number that a condition such as number <= 3 lets through; 0 if it is no such condition. It is 1 where
+// none is let through.
+func rowBound(c *Expr, numbers colSet) uint64 {
+	info, ok := cmpOpOf(c.sig)
+	if !ok || c.kind != kindFunc {
+		return 0
+	}
+	op, col, bound := info.op, c.args[0], c.args[1]
+	if bound.isCol() {
+		op, col, bound = cmpSwapped[op], bound, col
+	}
+	if !col.isCol() || !numbers[col.col] || !bound.isConst() || evalOf(bound.Type) != evalInt || bound.isNull() {
+		return 0
+	}
+	k, ok := countConst(bound)
+	switch {
+	case op != cmpLT && op != cmpLE && op != cmpEQ:
+		return 0
+	case !ok: // negative
+		return 1
+	case op == cmpLT:
+		return max(k, 2) - 1
+	}
+	return max(k, 1)
 }
 
 func pruneWindow(n *windowNode, needed colSet) {

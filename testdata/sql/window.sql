@@ -348,6 +348,39 @@ b	5
 no rows
 1
 
+sql
+SELECT * FROM (SELECT id, dept, v, ROW_NUMBER() OVER (PARTITION BY dept ORDER BY v DESC, id) n FROM s) x WHERE n <= 2 ORDER BY id;
+SELECT * FROM (SELECT id, ROW_NUMBER() OVER (PARTITION BY dept ORDER BY id) n, LAG(v) OVER (PARTITION BY dept ORDER BY id) p FROM s) x WHERE 3 > n AND n > 1 ORDER BY id;
+SELECT * FROM (SELECT id, ROW_NUMBER() OVER (ORDER BY f, id) n, RANK() OVER (ORDER BY f, id) r FROM s) x WHERE n IN (2) OR n = 5 ORDER BY id;
+SELECT * FROM (SELECT id, ROW_NUMBER() OVER (ORDER BY f, id) n FROM s) x WHERE n = 5 ORDER BY id;
+SELECT * FROM (SELECT id, ROW_NUMBER() OVER (ORDER BY id) n FROM s) x WHERE n < 3 ORDER BY id;
+SELECT * FROM (SELECT id, ROW_NUMBER() OVER (ORDER BY f, id) n FROM s) x WHERE n <= 0;
+SELECT * FROM (SELECT id, ROW_NUMBER() OVER (ORDER BY f, id) n FROM s) x WHERE n < -1;
+SELECT * FROM (SELECT id, ROW_NUMBER() OVER (ORDER BY f, id) n, COUNT(*) OVER (ORDER BY f, id) c, SUM(v) OVER () t FROM s) x WHERE n < 3 ORDER BY id;
+SELECT * FROM (SELECT dept, SUM(v) s, ROW_NUMBER() OVER (ORDER BY SUM(v) DESC, dept) n FROM s GROUP BY dept) x WHERE n <= 2 ORDER BY n;
+----
+1	a	10	2
+3	a	20	1
+4	b	\N	2
+5	b	5	1
+6	\N	7	1
+7	\N	7	2
+8	B	1	1
+2	2	10
+5	2	\N
+7	2	7
+3	5	5
+5	2	2
+3	5
+1	1
+2	2
+no rows
+no rows
+4	1	1	60
+5	2	2	60
+a	40	1
+\N	14	2
+
 ours
 SELECT id, RANK() OVER () FROM s ORDER BY id;
 ----
