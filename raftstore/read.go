@@ -67,7 +67,9 @@ func (s *Store) Snapshot(ctx context.Context, at storage.Region) (storage.Snapsh
 	if err := s.awaitRead(ctx, p, newRead(at, replica)); err != nil {
 		return nil, err
 	}
-	return s.checkView(p, s.viewNow(p, p.role.Load().term), at)
+	// The term is that of before: by now there may be a newer one, whose writes are not all in the view, and a write that
+	// was checked on it must not pass for one of the newer term.
+	return s.checkView(p, s.viewNow(p, r.term), at)
 }
 
 // viewNow takes a view. Its index is read before, so that it never names a write that is not in the view.
