@@ -104,7 +104,7 @@ func (b *Batch) Commit(sync bool) error {
 		return fmt.Errorf("commit batch: %w", err)
 	}
 	b.e.unflushed.add(&b.sampled)
-	return nil
+	return b.e.views.committed()
 }
 
 // Close releases the batch.

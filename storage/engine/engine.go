@@ -25,6 +25,7 @@ type Engine struct {
 	ingests    atomic.Uint64 // names temporary files
 	unflushed  samples
 	flushed    chan struct{} // of capacity 1, see Flushed
+	views      views
 }
 
 // Open opens the database in dir, creating both where absent. It holds a lock on the directory until Close; an error that
@@ -57,7 +58,7 @@ func (e *Engine) Close() error {
 	if e.disableWAL {
 		flushed = e.Flush()
 	}
-	return errors.Join(flushed, e.db.Close(), e.lock.Close())
+	return errors.Join(flushed, e.views.committed(), e.db.Close(), e.lock.Close())
 }
 
 // Get returns the value of key, nil if absent; a present empty value is not nil. The slice is the caller's.

@@ -37,7 +37,7 @@ func (e *Engine) Ingest(write func(put func(cf storage.CF, key, value []byte) er
 	if err := e.db.Ingest(context.Background(), []string{name}); err != nil {
 		return errors.Join(fmt.Errorf("ingest: %w", err), ignoreMissing(e.fs.Remove(name)))
 	}
-	return nil
+	return e.views.committed()
 }
 
 // writeTable writes one table. Its range deletions have the sequence number of its points and so do not touch them.

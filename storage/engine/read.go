@@ -9,23 +9,6 @@ import (
 	"github.com/scree-db/scree/storage"
 )
 
-// Snapshot is a frozen view of the whole database. Safe for concurrent use. Holding one keeps old data on disk.
-type Snapshot struct{ snap *pebble.Snapshot }
-
-// NewSnapshot returns a view of everything committed so far. The caller closes it.
-func (e *Engine) NewSnapshot() *Snapshot { return &Snapshot{e.db.NewSnapshot()} }
-
-// Get is Engine.Get on the snapshot.
-func (s *Snapshot) Get(cf storage.CF, key []byte) ([]byte, error) { return get(s.snap, cf, key) }
-
-// NewIterator iterates the snapshot. Bounds that are nil are the family's ends.
-func (s *Snapshot) NewIterator(o storage.IterOptions) (storage.Iterator, error) {
-	return newIterator(s.snap, o)
-}
-
-// Close releases the snapshot. Iterators opened on it stay valid.
-func (s *Snapshot) Close() error { return s.snap.Close() }
-
 // NewIterator iterates a view of what is committed now. Bounds that are nil are the family's ends.
 func (e *Engine) NewIterator(o storage.IterOptions) (storage.Iterator, error) {
 	return newIterator(e.db, o)
