@@ -23,6 +23,12 @@ const (
 	emptyDelayMax = time.Minute
 )
 
+// task is a command to run.
+type task struct {
+	id  uint64
+	cmd *tikvpb.BatchCommandsRequest_Request
+}
+
 // answer is a finished command.
 type answer struct {
 	id   uint64
@@ -31,11 +37,12 @@ type answer struct {
 
 // BatchCommands implements tikvpb.TikvServer: many commands on one stream, answered as they finish, in any order.
 //
-// One goroutine reads, one for each command works, and one sends whatever has finished meanwhile as one message.
+// One goroutine reads, as many work as there are commands under way at a time, and one sends whatever has finished meanwhile
+// as one message. Workers stay until the stream ends: the stack that a command needs is grown once.
 func (s *Service) BatchCommands(stream tikvpb.Tikv_BatchCommandsServer) error {
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()
-	b := &batchStream{s: s, stream: stream, answers: make(chan answer, inFlightMax), slots: make(chan struct{}, inFlightMax)}
+	b := &batchStream{s: s, stream: stream, answers: make(chan answer, inFlightMax), slots: make(chan struct{}, inFlightMax), tasks: make(chan task)}
 	sent := make(chan error, 1)
 	go func() {
 		err := b.send(ctx)
@@ -46,7 +53,8 @@ func (s *Service) BatchCommands(stream tikvpb.Tikv_BatchCommandsServer) error {
 	if err != nil {
 		cancel()
 	}
-	b.working.Wait()
+	close(b.tasks)
+	b.workers.Wait()
 	close(b.answers)
 	return errors.Join(err, <-sent)
 }
@@ -55,7 +63,8 @@ type batchStream struct {
 	s       *Service
 	stream  tikvpb.Tikv_BatchCommandsServer
 	slots   chan struct{}
-	working sync.WaitGroup
+	tasks   chan task // for workers that are idle
+	workers sync.WaitGroup
 	// answers has room for one of every command that may run, so workers never block on it.
 	answers chan answer
 }
@@ -79,19 +88,30 @@ func (b *batchStream) receive(ctx context.Context) error {
 			case <-ctx.Done():
 				return ctx.Err()
 			}
-			b.working.Add(1)
-			go b.work(ctx, req.RequestIds[i], cmd)
+			b.start(ctx, task{req.RequestIds[i], cmd})
 		}
 	}
 }
 
-func (b *batchStream) work(ctx context.Context, id uint64, cmd *tikvpb.BatchCommandsRequest_Request) {
-	defer b.working.Done()
-	resp, err := b.s.command(ctx, cmd)
+// start gives a command to a worker that is idle, or to a new one. Slots bound how many there are.
+func (b *batchStream) start(ctx context.Context, t task) {
+	select {
+	case b.tasks <- t:
+	default:
+		b.workers.Go(func() {
+			for more := true; more; t, more = <-b.tasks {
+				b.work(ctx, t)
+			}
+		})
+	}
+}
+
+func (b *batchStream) work(ctx context.Context, t task) {
+	resp, err := b.s.command(ctx, t.cmd)
 	if err != nil && ctx.Err() == nil {
 		b.s.d.Logger.Debug("command of a batch failed", "err", err)
 	}
-	b.answers <- answer{id, resp} // has a slot, see answers
+	b.answers <- answer{t.id, resp} // has a slot, see answers
 }
 
 // send passes answers on until there are no more.

@@ -19,12 +19,16 @@ const (
 	windowBytes  = 2 << 20
 	bufferBytes  = 128 << 10
 	redialAtMost = time.Second
+	// streamWorkers run calls one after another, so that the stack that a call needs is grown once. Calls that find them all
+	// busy get a goroutine of their own.
+	streamWorkers = 128
 )
 
 // ServerOptions are those of a store's gRPC server.
 func ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.ForceServerCodecV2(Codec()),
+		grpc.NumStreamWorkers(streamWorkers),
 		grpc.MaxRecvMsgSize(messageMax),
 		grpc.MaxSendMsgSize(messageMax),
 		grpc.InitialWindowSize(windowBytes),
