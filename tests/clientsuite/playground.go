@@ -97,40 +97,48 @@ func (p *Playground) stop(t *testing.T) {
 	}
 }
 
-var build = struct {
-	sync.Once
-	path string
-	err  error
-}{}
+// built are the programs that tests have built from the tree around this module, by name, in dir.
+var built = struct {
+	sync.Mutex
+	dir   string
+	paths map[string]string
+}{paths: make(map[string]string)}
 
-// scree is the scree under test: $SCREE_BIN, or one built from the tree around this module.
+// scree is the scree under test: $SCREE_BIN, or one built from the tree.
 func scree(t *testing.T) string {
-	t.Helper()
 	if path := os.Getenv("SCREE_BIN"); path != "" {
 		return path
 	}
-	build.Do(func() {
+	return program(t, "scree", "./cmd/scree")
+}
+
+// program builds a program once.
+func program(t *testing.T, name, pkg string) string {
+	t.Helper()
+	built.Lock()
+	defer built.Unlock()
+	if path := built.paths[name]; path != "" {
+		return path
+	}
+	if built.dir == "" {
 		dir, err := os.MkdirTemp("", "scree-clients")
-		if err != nil {
-			build.err = err
-			return
-		}
-		build.path = filepath.Join(dir, "scree")
-		cmd := exec.Command("go", "build", "-o", build.path, "./cmd/scree")
-		cmd.Dir = "../.."
-		if out, err := cmd.CombinedOutput(); err != nil {
-			build.err = fmt.Errorf("%w: %s", err, out)
-		}
-	})
-	require.NoError(t, build.err)
-	return build.path
+		require.NoError(t, err)
+		built.dir = dir
+	}
+	path := filepath.Join(built.dir, name)
+	cmd := exec.Command("go", "build", "-o", path, pkg)
+	cmd.Dir = "../.."
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(out))
+	built.paths[name] = path
+	return path
 }
 
 // Main runs the tests of a module and removes what they built.
 func Main(m *testing.M) int {
 	code := m.Run()
-	if build.path != "" {
-		if err := os.RemoveAll(filepath.Dir(build.path)); err != nil {
+	if built.dir != "" {
+		if err := os.RemoveAll(built.dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}

@@ -74,6 +74,7 @@ func Run(t *testing.T, v Version) {
 		{"RawRefusals", s.rawRefusals},
 		{"RowsOfTables", s.rowsOfTables},
 		{"DeadClientOnATable", s.deadClientOnATable},
+		{"Mixed", s.mixed},
 		{"GC", s.gc},
 	})
 }
