@@ -12,8 +12,8 @@ import (
 	"github.com/scree-db/scree/storage/engine"
 )
 
-// refusal is the region error of err, nil if it has none.
-func refusalOf(err error) *errorpb.Error {
+// RefusalOf is the region error of err, nil if it has none.
+func RefusalOf(err error) *errorpb.Error {
 	var region *storage.RegionError
 	if errors.As(err, &region) {
 		return region.Pb
@@ -36,7 +36,7 @@ func TestOverload(t *testing.T) {
 	for _, p := range []engine.Pressure{{Sublevels: sublevelsMax}, {DebtBytes: debtBytesMax}} {
 		s.judge(p, calm)
 		_, err = s.enter(100, putMods)
-		busy := refusalOf(err).GetServerIsBusy()
+		busy := RefusalOf(err).GetServerIsBusy()
 		require.NotEmpty(t, busy.GetReason())
 		require.NotZero(t, busy.BackoffMs)
 		_, err = s.enter(100, deleteMods)
@@ -57,7 +57,7 @@ func TestQueueIsBounded(t *testing.T) {
 		for {
 			charged, err := s.enter(100<<10, putMods)
 			if err != nil {
-				require.NotNil(t, refusalOf(err).GetServerIsBusy())
+				require.NotNil(t, RefusalOf(err).GetServerIsBusy())
 				return entered
 			}
 			entered = append(entered, charged)
