@@ -29,6 +29,39 @@ func JSONObjectOf(members []JSONMember) ([]byte, error) {
 	return buildJSON(JSONObject, keys, elems)
 }
 
+// JSONMembers are the elements of an array, without keys, or the members of an object, in copies of their own.
+func JSONMembers(bin []byte) ([]JSONMember, error) {
+	v, err := openJSON(bin)
+	if err != nil {
+		return nil, err
+	}
+	if !v.isContainer() {
+		return nil, errCorruptJSON
+	}
+	n, err := v.count()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]JSONMember, n)
+	for i := range out {
+		if v.typ == JSONObject {
+			key, err := v.key(i)
+			if err != nil {
+				return nil, err
+			}
+			out[i].Key = append([]byte{}, key...)
+		}
+		e, err := v.at(i, n)
+		if err != nil {
+			return nil, err
+		}
+		if out[i].Value, err = e.appendTo(nil); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
 // CodeJSONKeyTooBig and CodeJSONValueTooBig are MySQL's errors for what the binary form cannot hold.
 const (
 	CodeJSONKeyTooBig   = 3151

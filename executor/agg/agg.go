@@ -79,6 +79,8 @@ func newPlain(f *tipb.Expr, args []*tipb.FieldType, ctx *expr.Context) (Accumula
 		return newVariance(f, args)
 	case tipb.ExprType_GroupConcat:
 		return newConcat(f, args, ctx)
+	case tipb.ExprType_JsonArrayAgg, tipb.ExprType_JsonObjectAgg:
+		return newJSONAgg(f, args)
 	default:
 		return nil, unsupported(f, "")
 	}

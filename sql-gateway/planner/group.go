@@ -223,6 +223,9 @@ func (c *clause) aggregate(n *ast.AggregateFuncExpr) (*Expr, error) {
 		return nil, err
 	}
 	f := &aggFunc{tp: tp, name: name, args: args, distinct: n.Distinct}
+	if tp == tipb.ExprType_ApproxCountDistinct { // what is counted exactly is near enough
+		f.tp, f.name, f.distinct = tipb.ExprType_Count, ast.AggFuncCount, true
+	}
 	if n.Order != nil {
 		for _, it := range n.Order.Items {
 			e, err := inner.build(it.Expr)
@@ -290,7 +293,7 @@ func (f *aggFunc) key() string {
 func (b *builder) aggType(f *aggFunc) (*tipb.FieldType, error) {
 	var err error
 	switch f.tp {
-	case tipb.ExprType_Count, tipb.ExprType_ApproxCountDistinct:
+	case tipb.ExprType_Count:
 		if len(f.args) == 1 && !f.distinct && notNull(f.args[0].Type) {
 			f.args[0] = withNotNull(intConst(1))
 		}
@@ -321,8 +324,17 @@ func (b *builder) aggType(f *aggFunc) (*tipb.FieldType, error) {
 	case tipb.ExprType_VarPop, tipb.ExprType_VarSamp, tipb.ExprType_StddevPop, tipb.ExprType_StddevSamp:
 		f.args[0], err = b.as(f.args[0], evalReal)
 		return realType(), err
+	case tipb.ExprType_JsonArrayAgg, tipb.ExprType_JsonObjectAgg:
+		last := len(f.args) - 1
+		if last > 0 {
+			if f.args[0], err = b.as(f.args[0], evalString); err != nil {
+				return nil, err
+			}
+		}
+		f.args[last], err = b.jsonValue(f.args[last])
+		return jsonType(), err
 	}
-	return jsonType(), nil
+	return nil, errNotSupported("aggregate function %s", f.name)
 }
 
 // sumDigits is how many digits a sum may be longer than what is summed.
