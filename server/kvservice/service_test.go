@@ -158,6 +158,37 @@ func TestBatchCommandsMismatch(t *testing.T) {
 }
 
 // Where each kind of refusal stands: the cluster in the status, API version and region in the response.
+// Requests that wait for a lock are listed, for people who look for what holds them up.
+func TestLockWaitInfo(t *testing.T) {
+	s, _ := newService(t)
+	lock := func(start uint64) *kvrpcpb.PessimisticLockRequest {
+		return &kvrpcpb.PessimisticLockRequest{
+			Context: storagetest.Context(), StartVersion: start, ForUpdateTs: start, PrimaryLock: []byte("a"), LockTtl: 3000,
+			Mutations: []*kvrpcpb.Mutation{{Op: kvrpcpb.Op_PessimisticLock, Key: []byte("a")}},
+		}
+	}
+	held, err := s.KvPessimisticLock(t.Context(), lock(10))
+	require.NoError(t, err)
+	require.Empty(t, held.Errors)
+	ctx, cancel := context.WithCancel(t.Context())
+	waited := make(chan error, 1)
+	go func() {
+		_, err := s.KvPessimisticLock(ctx, lock(20))
+		waited <- err
+	}()
+	client := serve(t, s)
+	var info *kvrpcpb.GetLockWaitInfoResponse
+	require.Eventually(t, func() bool {
+		info, err = client.GetLockWaitInfo(t.Context(), &kvrpcpb.GetLockWaitInfoRequest{})
+		require.NoError(t, err)
+		return len(info.Entries) == 1
+	}, time.Minute, time.Millisecond)
+	require.Equal(t, []uint64{20, 10}, []uint64{info.Entries[0].Txn, info.Entries[0].WaitForTxn})
+	require.Equal(t, "a", string(info.Entries[0].Key))
+	cancel()
+	require.ErrorIs(t, <-waited, context.Canceled)
+}
+
 func TestRefusals(t *testing.T) {
 	s, _ := newService(t)
 	get := func(change func(*kvrpcpb.Context)) (*kvrpcpb.GetResponse, error) {
