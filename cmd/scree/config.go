@@ -53,6 +53,8 @@ type storageConfig struct {
 	APIVersion           int      `toml:"api-version"`
 	EnableTTL            bool     `toml:"enable-ttl"`
 	TTLCheckPollInterval duration `toml:"ttl-check-poll-interval"`
+	// GCCPUPercent is the part of one processor that a store collects old versions with.
+	GCCPUPercent int `toml:"gc-cpu-percent"`
 }
 
 type raftConfig struct {
@@ -70,7 +72,7 @@ func defaultConfig() config {
 	return config{
 		DataDir: "./scree-data", Host: "127.0.0.1", Stores: 1,
 		Log:         logConfig{Level: "info"},
-		Storage:     storageConfig{ReserveSpace: 1 << 30, APIVersion: 1, TTLCheckPollInterval: duration(time.Hour)},
+		Storage:     storageConfig{ReserveSpace: 1 << 30, APIVersion: 1, TTLCheckPollInterval: duration(time.Hour), GCCPUPercent: 25},
 		PD:          pdConfig{MaxReplicas: 3, MaxStoreDownTime: duration(30 * time.Minute), Keyspaces: []string{}},
 		Raft:        raftConfig{RegionSplitSize: 96 << 20, RegionMaxSize: 144 << 20},
 		Coprocessor: coprocessorConfig{MemoryLimit: 1 << 30},
@@ -115,6 +117,7 @@ func (c *config) check() error {
 	within("pd.max-store-down-time (seconds)", int64(time.Duration(c.PD.MaxStoreDownTime).Seconds()), 10, 7*24*3600)
 	within("storage.api-version", int64(c.Storage.APIVersion), 1, 2)
 	within("storage.ttl-check-poll-interval (ms)", time.Duration(c.Storage.TTLCheckPollInterval).Milliseconds(), 10, 365*24*3600*1000)
+	within("storage.gc-cpu-percent", int64(c.Storage.GCCPUPercent), 1, 100)
 	for _, name := range c.PD.Keyspaces {
 		if err := pd.CheckKeyspaceName(name); err != nil {
 			errs = append(errs, fmt.Errorf("pd.keyspaces: %w", err))

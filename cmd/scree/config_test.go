@@ -69,6 +69,7 @@ func TestConfigRefusals(t *testing.T) {
 		"[storage]\nblock-cache = \"NaN\"":           "is not a size",
 		"[storage]\napi-version = 3":                 "storage.api-version = 3 is out of range [1, 2]",
 		"[storage]\nttl-check-poll-interval = \"0\"": "storage.ttl-check-poll-interval",
+		"[storage]\ngc-cpu-percent = 0":              "storage.gc-cpu-percent",
 		"[pd]\nkeyspaces = [\"a b\"]":                "pd.keyspaces",
 		"[coprocessor]\nconcurrency = -1":            "coprocessor.concurrency",
 		"[pd]\nmax-store-down-time = \"1s\"":         "pd.max-store-down-time",

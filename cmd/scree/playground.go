@@ -19,6 +19,7 @@ import (
 	"github.com/scree-db/scree/coprocessor"
 	"github.com/scree-db/scree/executor"
 	"github.com/scree-db/scree/raftstore"
+	"github.com/scree-db/scree/server/garbage"
 	"github.com/scree-db/scree/server/node"
 	"github.com/scree-db/scree/server/pd"
 	"github.com/scree-db/scree/server/zaplog"
@@ -170,6 +171,7 @@ func (c *config) cluster(limit int64, log *slog.Logger) node.ClusterOptions {
 			SplitBytes: uint64(c.Raft.RegionSplitSize), MaxBytes: uint64(c.Raft.RegionMaxSize),
 			DiskReserveBytes: uint64(c.Storage.ReserveSpace),
 		},
+		GC:          garbage.Options{Share: float64(c.Storage.GCCPUPercent) / 100},
 		Coprocessor: coprocessor.Options{Concurrency: c.Coprocessor.Concurrency, MemoryMax: int64(c.Coprocessor.MemoryLimit), Memory: c.queryMemory(limit)},
 		Release:     version, Logger: log,
 	}
