@@ -88,6 +88,9 @@ func (a *frameAgg) eval(ctx context.Context, s *span) (arrow.Array, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p := wholeSpan(s); p.from == p.lo && p.to == p.hi {
+		return a.one(ctx, out, &p)
+	}
 	out.Resize(s.batch.Rows)
 	first, last := filledFrames(s)
 	a.low = s.from[s.batch.Rows-1]
@@ -97,6 +100,39 @@ func (a *frameAgg) eval(ctx context.Context, s *span) (arrow.Array, error) {
 		}
 	}
 	return out.Final(0, s.batch.Rows)
+}
+
+// wholeSpan is a span as one part. Where its bounds of the fold are those of the rows, all frames are the same, and large.
+func wholeSpan(s *span) framePart {
+	last := s.batch.Rows - 1
+	p := framePart{span: s, last: last, lo: s.from[0], from: s.from[last], to: s.to[0], hi: s.to[last]}
+	if p.to-p.from < foldMin {
+		p.from = -1
+	}
+	return p
+}
+
+// one is the result for rows that have the same frame: a whole partition, or a group of peers.
+func (a *frameAgg) one(ctx context.Context, out agg.Accumulator, p *framePart) (arrow.Array, error) {
+	if err := a.foldTo(ctx, p.from, p.to); err != nil {
+		return nil, err
+	}
+	if a.low = p.from; a.frame.fixedStart() {
+		a.low = p.to
+	}
+	state, err := a.fold.acc.Partial(0, 1)
+	if err != nil {
+		return nil, err
+	}
+	out.Resize(1)
+	if err := out.Merge([]uint32{0}, state); err != nil {
+		return nil, err
+	}
+	result, err := out.Final(0, 1)
+	if err != nil {
+		return nil, err
+	}
+	return column.Gather(result, make([]int32, p.batch.Rows)), nil
 }
 
 // filledFrames are the first and the last row whose frames are not empty.
