@@ -48,7 +48,10 @@ func keepsWarnings(stmt ast.StmtNode) bool {
 // finishRead runs any statement that is not a data change: those answer themselves.
 func (s *Session) finishRead(ctx context.Context, r *run, w *wire.Writer) error {
 	r.w = w
-	err := r.dispatch(w)
+	err := s.readCommitted(ctx)
+	if err == nil {
+		err = r.dispatch(w)
+	}
 	r.collectWarnings()
 	if !s.inTransaction() {
 		if err == nil {

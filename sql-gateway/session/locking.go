@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -26,6 +27,15 @@ func (s *Session) locksEarly() bool {
 	default:
 		return s.vars["tidb_txn_mode"] == "pessimistic"
 	}
+}
+
+// readCommitted shows a statement what has been committed by now, if its transaction's level is READ-COMMITTED. Statements that
+// change or lock rows read so in any case.
+func (s *Session) readCommitted(ctx context.Context) error {
+	if s.txn == nil || !s.txn.readCommitted {
+		return nil
+	}
+	return s.txn.kv.ReadNewest(ctx)
 }
 
 // conflictsMax bounds how often a statement of a pessimistic transaction is run until it finds its rows as it had read them.

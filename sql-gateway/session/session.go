@@ -45,6 +45,8 @@ type Session struct {
 	begun   bool          // BEGIN was executed: txn, once there is one, lives until COMMIT
 	// txnMode is what BEGIN said of the transaction: ast.Pessimistic, ast.Optimistic or nothing.
 	txnMode string
+	// nextIsolation is the level that SET TRANSACTION gave the next transaction, if it did.
+	nextIsolation string
 	// contended: the statement outside of a transaction that runs has failed for another transaction's writes or locks, and is
 	// run again.
 	contended bool
@@ -101,6 +103,7 @@ func (s *Session) setDefaults() {
 	s.prepared = make(map[string]*prepared)
 	s.applyMode(s.vars["sql_mode"])
 	s.location = zoneOf(s.vars["time_zone"])
+	s.nextIsolation = ""
 	s.warnings, s.lastInsertID, s.rowCount, s.foundRows = nil, 0, 0, 0
 }
 

@@ -56,7 +56,7 @@ func (r *run) assign(a *ast.VariableAssignment) error {
 	}
 	name := strings.ToLower(a.Name)
 	if name == "tx_isolation_one_shot" {
-		name = "tx_isolation" // every transaction is a snapshot: one or all makes no difference
+		return r.setNextIsolation(a)
 	}
 	v, known := lookup(name)
 	if !known {
@@ -70,6 +70,25 @@ func (r *run) assign(a *ast.VariableAssignment) error {
 		return r.setNull(v)
 	}
 	return r.setSystem(v, val, a.IsGlobal)
+}
+
+// setNextIsolation is SET TRANSACTION ISOLATION LEVEL: the level of the next transaction alone.
+func (r *run) setNextIsolation(a *ast.VariableAssignment) error {
+	if r.s.begun || r.s.txn != nil {
+		return errCode(mysql.ErrCantChangeTxCharacteristics)
+	}
+	v, _ := lookup("transaction_isolation")
+	val, null, err := r.assigned(v, a)
+	if err == nil && null {
+		err = errWrongValue(v.name, "NULL")
+	}
+	if err == nil {
+		val, _, err = v.check(val)
+	}
+	if err == nil {
+		r.s.nextIsolation, err = checkMeaning(v.name, val)
+	}
+	return err
 }
 
 // assigned is the value of an assignment: DEFAULT, a bare word such as ON or utf8mb4, or an expression.

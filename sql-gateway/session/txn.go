@@ -17,7 +17,9 @@ import (
 type transaction struct {
 	kv          *kvclient.Txn
 	pessimistic bool
-	savepoints  []savepoint
+	// readCommitted: each statement sees what is committed when it begins. Pessimistic transactions only.
+	readCommitted bool
+	savepoints    []savepoint
 	// rows are the changes of row counts by table id of the statements so far, counted when the transaction commits. A
 	// statement outside of a transaction counts its own.
 	rows map[int64]int64
@@ -46,11 +48,22 @@ func (s *Session) transaction(ctx context.Context) (*transaction, error) {
 		}
 		if !s.inTransaction() {
 			txn.kv.Single()
+		} else {
+			txn.readCommitted = txn.pessimistic && s.isolation() == "READ-COMMITTED"
 		}
 		s.txn = txn
 		s.startTS.Store(txn.kv.StartTS())
 	}
 	return s.txn, nil
+}
+
+// isolation is the level of a transaction that begins now.
+func (s *Session) isolation() string {
+	if next := s.nextIsolation; next != "" {
+		s.nextIsolation = ""
+		return next
+	}
+	return s.vars["transaction_isolation"]
 }
 
 // commit ends the transaction. Its locks are released whatever comes of it.
