@@ -151,33 +151,34 @@ func TestStaleReads(t *testing.T) {
 // check has writers commit one key each while readers look at it, each in turn at one of the region's peers, and then
 // compares what was seen at each timestamp with what was committed.
 func (r *replicas) check(commit func(key, value string) uint64, read func(p *metapb.Peer, key string) (version, bool)) {
-	const writers, rounds = 3, 60
+	const writers, rounds, readsEach = 3, 100, 4
 	commits, seen := make([][]version, writers), make([][]version, writers)
 	var running sync.WaitGroup
 	for w := range writers {
 		key := fmt.Sprintf("key %d", w)
 		first := r.onePhase(key, "first")
 		commits[w] = append(commits[w], version{first, "first"})
-		done := make(chan struct{})
+		begun := make(chan struct{}, 1) // a commit has; some reads go along with it
 		running.Add(2)
 		go func() {
 			defer running.Done()
-			defer close(done)
+			defer close(begun)
 			for i := range rounds {
+				select {
+				case begun <- struct{}{}:
+				default:
+				}
 				value := fmt.Sprint(i)
 				commits[w] = append(commits[w], version{commit(key, value), value})
 			}
 		}()
 		go func() {
 			defer running.Done()
-			for i := 0; ; i++ {
-				select {
-				case <-done:
-					return
-				default:
-				}
-				if v, ok := read(r.followers[i%2], key); ok && v.ts > first {
-					seen[w] = append(seen[w], v)
+			for range begun {
+				for i := range 2 * readsEach {
+					if v, ok := read(r.followers[i%2], key); ok && v.ts > first {
+						seen[w] = append(seen[w], v)
+					}
 				}
 			}
 		}()
