@@ -38,6 +38,13 @@ func textual(args string, sig tipb.ScalarFuncSig, length func(a []*Expr) int) fn
 	}}
 }
 
+// plainText is a function of bytes that writes digits and letters: text whatever its arguments are.
+func plainText(args string, sig tipb.ScalarFuncSig, length func(a []*Expr) int) fnDef {
+	return fnDef{args, func(b *builder, name string, a []*Expr) (*Expr, error) {
+		return b.call(sig, name, stringType(length(a), b.connType), a...)
+	}}
+}
+
 // twoFaced is a function of strings that works on characters (utf8), or on bytes where an argument is binary.
 func twoFaced(args string, utf8, bytes tipb.ScalarFuncSig, length func(a []*Expr) int) fnDef {
 	return fnDef{args, func(b *builder, name string, a []*Expr) (*Expr, error) {
