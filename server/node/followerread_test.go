@@ -151,7 +151,7 @@ func TestStaleReads(t *testing.T) {
 // check has writers commit one key each while readers look at it, each in turn at one of the region's peers, and then
 // compares what was seen at each timestamp with what was committed.
 func (r *replicas) check(commit func(key, value string) uint64, read func(p *metapb.Peer, key string) (version, bool)) {
-	const writers, rounds, readsEach = 3, 100, 4
+	const writers, rounds, readsEach = 3, 100, 32
 	commits, seen := make([][]version, writers), make([][]version, writers)
 	var running sync.WaitGroup
 	for w := range writers {
