@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -84,9 +85,10 @@ func run(t *testing.T, version kvrpcpb.APIVersion, open func(*kvclient.Client) a
 	history.describe(t)
 	result, info := porcupine.CheckOperationsVerbose(register, history.ops, checkFor)
 	if result != porcupine.Ok {
-		path := t.TempDir() + "/../history.html"
-		require.NoError(t, porcupine.VisualizePath(register, info, path))
-		t.Fatalf("%s; see %s", result, path)
+		page, err := os.CreateTemp("", "history-*.html")
+		require.NoError(t, err)
+		require.NoError(t, errors.Join(porcupine.Visualize(register, info, page), page.Close()))
+		t.Fatalf("%s; see %s", result, page.Name())
 	}
 }
 
