@@ -10,7 +10,7 @@ import (
 
 const (
 	// Ranges with that many deletions, and so many among a hundred entries, are rewritten.
-	denseDeletions = 5000
+	denseDeletions = 1000
 	densePercent   = 30
 )
 

@@ -23,7 +23,7 @@ import (
 type fakes struct {
 	regions   []raftstore.RegionStatus
 	versions  map[string]engine.Versions // by start key
-	deletions map[string]uint64          // by start key, of CFWrite, among 10,000 entries
+	deletions map[string]uint64          // by start key, of CFWrite, among 3000 entries
 	nextTS    uint64
 	err       error
 	ranges    int
@@ -43,7 +43,7 @@ func (f *fakes) Deletions(cf storage.CF, start, _ []byte) (entries, deletions ui
 	if cf != storage.CFWrite {
 		return 0, 0, nil
 	}
-	return 10_000, f.deletions[string(start)], nil
+	return 3000, f.deletions[string(start)], nil
 }
 
 func (f *fakes) RangeDeletions() int { return f.ranges }
