@@ -81,6 +81,8 @@ func newPlain(f *tipb.Expr, args []*tipb.FieldType, ctx *expr.Context) (Accumula
 		return newConcat(f, args, ctx)
 	case tipb.ExprType_JsonArrayAgg, tipb.ExprType_JsonObjectAgg:
 		return newJSONAgg(f, args)
+	case tipb.ExprType_ApproxCountDistinct:
+		return newApproxDistinct(f, args)
 	default:
 		return nil, unsupported(f, "")
 	}
@@ -102,8 +104,8 @@ func merges(f *tipb.Expr) bool {
 // Merges reports whether the arguments of f are columns of partial state, for Merge, rather than rows, for Update.
 func Merges(f *tipb.Expr) bool { return merges(f) }
 
-// PartialTypes are the columns of f's partial state: Avg gives count (BIGINT) and sum, the variances one binary string,
-// all others one column of f's type. The sum of an average has the type of its argument widened by 22 digits.
+// PartialTypes are the columns of f's partial state: Avg gives count (BIGINT) and sum, the variances and ApproxCountDistinct
+// one binary string, all others one column of f's type. The sum of an average has the type of its argument widened by 22 digits.
 func PartialTypes(f *tipb.Expr) ([]*tipb.FieldType, error) {
 	if f.FieldType == nil {
 		return nil, unsupported(f, "without a result type")
@@ -125,6 +127,8 @@ func PartialTypes(f *tipb.Expr) ([]*tipb.FieldType, error) {
 	case tipb.ExprType_Std, tipb.ExprType_Stddev, tipb.ExprType_StddevPop, tipb.ExprType_StddevSamp, tipb.ExprType_VarPop,
 		tipb.ExprType_VarSamp, tipb.ExprType_Variance:
 		return []*tipb.FieldType{momentsType()}, nil
+	case tipb.ExprType_ApproxCountDistinct:
+		return []*tipb.FieldType{sampleType()}, nil
 	default:
 		return []*tipb.FieldType{f.FieldType}, nil
 	}

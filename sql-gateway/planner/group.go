@@ -223,9 +223,6 @@ func (c *clause) aggregate(n *ast.AggregateFuncExpr) (*Expr, error) {
 		return nil, err
 	}
 	f := &aggFunc{tp: tp, name: name, args: args, distinct: n.Distinct}
-	if tp == tipb.ExprType_ApproxCountDistinct { // what is counted exactly is near enough
-		f.tp, f.name, f.distinct = tipb.ExprType_Count, ast.AggFuncCount, true
-	}
 	if n.Order != nil {
 		for _, it := range n.Order.Items {
 			e, err := inner.build(it.Expr)
@@ -297,8 +294,9 @@ func (b *builder) aggType(f *aggFunc) (*tipb.FieldType, error) {
 		if len(f.args) == 1 && !f.distinct && notNull(f.args[0].Type) {
 			f.args[0] = withNotNull(intConst(1))
 		}
-		ft := withFlag(constIntType(21), column.FlagNotNull, 0)
-		return ft, nil
+		return withFlag(constIntType(21), column.FlagNotNull, 0), nil
+	case tipb.ExprType_ApproxCountDistinct:
+		return withFlag(constIntType(21), column.FlagNotNull, 0), nil
 	case tipb.ExprType_Sum, tipb.ExprType_Avg:
 		return b.sumType(f)
 	case tipb.ExprType_Min, tipb.ExprType_Max, tipb.ExprType_First:

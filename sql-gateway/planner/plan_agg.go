@@ -15,7 +15,7 @@ var decimalZero = value.Decimal{}
 func splittable(tp tipb.ExprType) bool {
 	switch tp {
 	case tipb.ExprType_Count, tipb.ExprType_Sum, tipb.ExprType_Avg, tipb.ExprType_Min, tipb.ExprType_Max, tipb.ExprType_First,
-		tipb.ExprType_Agg_BitAnd, tipb.ExprType_Agg_BitOr, tipb.ExprType_Agg_BitXor:
+		tipb.ExprType_Agg_BitAnd, tipb.ExprType_Agg_BitOr, tipb.ExprType_Agg_BitXor, tipb.ExprType_ApproxCountDistinct:
 		return true
 	}
 	return false
