@@ -53,13 +53,17 @@ func run(ctx context.Context, o *options) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	rows, err := writeRows(filepath.Join(dir, "rows"), o.scale)
+	if err != nil {
+		return err
+	}
 	servers := []server{newScree(o.scree, filepath.Join(dir, "scree"))}
 	if peer := newMariaDB(o.mariadbd, filepath.Join(dir, "mariadb")); peer != nil {
 		servers = append(servers, peer)
 	}
 	var all []*figures
 	for _, s := range servers {
-		f, err := measure(ctx, o, s)
+		f, err := measure(ctx, o, s, rows)
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.name(), err)
 		}
@@ -82,7 +86,7 @@ type figures struct {
 	queryTotal    time.Duration
 }
 
-func measure(ctx context.Context, o *options, s server) (f *figures, err error) {
+func measure(ctx context.Context, o *options, s server, rows tpch.Source) (f *figures, err error) {
 	f = &figures{name: s.name(), queries: map[string]time.Duration{}}
 	start := time.Now()
 	if err := s.start(); err != nil {
@@ -98,7 +102,7 @@ func measure(ctx context.Context, o *options, s server) (f *figures, err error) 
 	if f.idleBytes, f.idleCPU, err = idle(s.pid()); err != nil {
 		return nil, err
 	}
-	if err := f.measureLoad(ctx, o, db); err != nil {
+	if err := f.measureLoad(ctx, o, db, rows); err != nil {
 		return nil, err
 	}
 	if err := f.measureQueries(ctx, o, db); err != nil {
@@ -132,10 +136,9 @@ func connect(ctx context.Context, dsn string) (*sql.DB, error) {
 	}
 }
 
-func (f *figures) measureLoad(ctx context.Context, o *options, db *sql.DB) error {
-	gen := tpch.NewGenerator(o.scale)
+func (f *figures) measureLoad(ctx context.Context, o *options, db *sql.DB, rows tpch.Source) error {
 	start := time.Now()
-	if err := tpch.Load(ctx, db, "tpch", gen, nil); err != nil {
+	if err := tpch.Load(ctx, db, "tpch", rows, nil); err != nil {
 		return err
 	}
 	f.load = time.Since(start)
