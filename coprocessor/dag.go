@@ -141,6 +141,7 @@ func (r *dagRun) build() error {
 			Flags: r.dag.Flags, SQLMode: r.dag.GetSqlMode(), Location: location,
 			DivPrecisionIncrement: divPrecisionIncrement(r.dag), MaxAllowedPacket: r.dag.GetMaxAllowedPacket(),
 			Warnings: &expr.Warnings{Limit: int(min(r.dag.GetMaxWarningCount(), warningsMax))},
+			Now:      r.statementTime,
 		},
 	}
 	if r.dag.GetCollectExecutionSummaries() {
@@ -159,6 +160,16 @@ func (r *dagRun) build() error {
 		return err
 	}
 	return checkOffsets(r.offsets, len(r.op.Fields()))
+}
+
+// statementTime is the physical part of the timestamp that the request reads at, so that all regions of a statement have the
+// same; the present where a request reads the newest of everything.
+func (r *dagRun) statementTime() time.Time {
+	if ts := r.view.opts.TS; ts != math.MaxUint64 {
+		const logicalBits = 18
+		return time.UnixMilli(int64(ts >> logicalBits))
+	}
+	return r.e.opts.Now()
 }
 
 // warningsMax bounds the list of warnings that a client may ask for.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	copb "github.com/pingcap/kvproto/pkg/coprocessor"
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
@@ -298,4 +299,18 @@ func TestCancel(t *testing.T) {
 	require.Contains(t, cop.Handle(ctx, tb.request(dag)).OtherError, context.Canceled.Error())
 	require.GreaterOrEqual(t, steps, at)
 	require.Less(t, steps, at+column.BatchSize)
+}
+
+// The day that a TIME lacks is the statement's, by its timestamp.
+func TestTimeOfTheStatement(t *testing.T) {
+	tb := newTable(t, 2)
+	duration := &tipb.FieldType{Tp: column.TypeDuration, Flag: column.FlagNotNull}
+	moment := &tipb.FieldType{Tp: column.TypeDatetime}
+	cast := function(tipb.ScalarFuncSig_CastDurationAsTime, moment, function(tipb.ScalarFuncSig_CastIntAsDuration, duration, columnRef(1)))
+	dag := scan(false, &tipb.Executor{Tp: tipb.ExecType_TypeProjection, Projection: &tipb.Projection{Exprs: []*tipb.Expr{cast}}})
+	dag.OutputOffsets = []uint32{0}
+	req := tb.request(dag)
+	req.StartTs = uint64(time.Date(2024, 2, 3, 4, 5, 6, 0, time.UTC).UnixMilli()) << 18
+	_, out := tb.handle(req)
+	require.Equal(t, []string{"2024-02-03 00:00:00", "2024-02-03 00:00:10"}, tb.rows(out, moment))
 }

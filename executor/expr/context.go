@@ -41,7 +41,7 @@ type Context struct {
 	DivPrecisionIncrement int
 	MaxAllowedPacket      uint64
 	Warnings              *Warnings
-	// Now is the statement's time for functions that need one (nil on a store: the planner sends constants).
+	// Now is the statement's time for functions that need one (on a store: that of its timestamp).
 	Now func() time.Time
 	// Random gives random words for RAND, UUID and RANDOM_BYTES; nil where there is no source of them.
 	Random func() uint64
