@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -45,7 +45,8 @@ func TestReadsWhileRegionsChange(t *testing.T) {
 	}
 	for i := 10; i < accounts; i += 10 {
 		require.NoError(t, c.Client.Split(context.Background(), [][]byte{account(i)}))
-		time.Sleep(100 * time.Millisecond) // let leaders move, and garbage come up
+		enough := bank.moved.Load() + movesPerSplit
+		eventually(t, "garbage comes up", func() bool { return bank.moved.Load() >= enough })
 	}
 	eventually(t, "garbage was collected", func() bool { return collected(c) > 100 })
 	close(bank.stop)
@@ -66,10 +67,14 @@ func TestReadsWhileRegionsChange(t *testing.T) {
 	requireSameReplicas(t, dir)
 }
 
+// movesPerSplit is how many transfers there are, at least, between two splits.
+const movesPerSplit = 100
+
 type bank struct {
-	t    *testing.T
-	c    *testcluster.Cluster
-	stop chan struct{}
+	t     *testing.T
+	c     *testcluster.Cluster
+	stop  chan struct{}
+	moved atomic.Int64 // transfers committed or refused
 
 	mu    sync.Mutex
 	again int // reads repeated
@@ -106,6 +111,7 @@ func (b *bank) move(rng *rand.Rand) {
 			b.t.Errorf("transfer: %v", err)
 			return
 		}
+		b.moved.Add(1)
 	}
 }
 
