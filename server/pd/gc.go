@@ -145,9 +145,10 @@ func (b gcBarrier) info(id string, now time.Time) *pdpb.GCBarrierInfo {
 	return &pdpb.GCBarrierInfo{BarrierId: id, BarrierTs: b.TS, TtlSeconds: ttl}
 }
 
-// expiry converts a time to live in seconds; a very long one means never.
+// expiry converts a time to live in seconds; a very long one means never. The end of the second that has begun counts as
+// now: a barrier may live longer than was asked, never shorter.
 func (c *Core) expiry(ttl int64) int64 {
-	now := c.now().Unix()
+	now := c.now().Add(time.Second - 1).Unix()
 	if ttl > math.MaxInt64-now {
 		return 0
 	}

@@ -170,6 +170,19 @@ func TestGC(t *testing.T) {
 	require.EqualValues(t, 400, least)
 }
 
+// A barrier lives as long as was asked, also one that is set at the end of a second.
+func TestBarrierLivesItsTime(t *testing.T) {
+	core, c := newCore(t, 1)
+	ctx := context.Background()
+	c.advance(999e6)
+	_, err := core.SetGCBarrier(ctx, "gateway", 200, 1)
+	require.NoError(t, err)
+	c.advance(900e6)
+	_, ts, _, err := core.AdvanceTxnSafePoint(ctx, 300)
+	require.NoError(t, err)
+	require.EqualValues(t, 200, ts)
+}
+
 // Clients that ask etcd find the txn safe point where TiDB would have written it.
 func TestSafePointForOlderClients(t *testing.T) {
 	const key = "/tidb/store/gcworker/saved_safe_point"

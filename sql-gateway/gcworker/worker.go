@@ -116,8 +116,12 @@ func before(ts uint64, d time.Duration) uint64 {
 // physicalShift makes a timestamp of milliseconds.
 const physicalShift = 18
 
-// barrierTicks is how many ticks a barrier outlives the gateway that set it.
-const barrierTicks = 12
+// A barrier outlives the gateway that set it by barrierTicks, or by barrierMin where ticks are so short that one delay would
+// let it expire.
+const (
+	barrierTicks = 12
+	barrierMin   = 10 * time.Second
+)
 
 // hold keeps safe points below the transactions of this gateway, unless they are older than anyone waits for.
 // Transactions younger than a few ticks are in no danger, as no life time is that short.
@@ -137,7 +141,7 @@ func (w *Worker) hold(ctx context.Context, now uint64, s Settings) error {
 	if oldest < state.TxnSafePoint { // too late: its next read will tell the client
 		return nil
 	}
-	if err := w.o.SafePoints.SetGCBarrier(ctx, w.barrierID(), oldest, max(barrierTicks*w.o.Tick, time.Second)); err != nil {
+	if err := w.o.SafePoints.SetGCBarrier(ctx, w.barrierID(), oldest, max(barrierTicks*w.o.Tick, barrierMin)); err != nil {
 		return fmt.Errorf("keep the versions that transaction %d reads: %w", oldest, err)
 	}
 	w.barrier = true
