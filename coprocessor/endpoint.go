@@ -180,6 +180,7 @@ func (e *Endpoint) open(ctx context.Context, req *coprocessor.Request, ts uint64
 	v := &view{opts: mvcc.ReadOptions{
 		TS: ts, Isolation: rc.GetIsolationLevel(), ReplicaRead: rc.GetReplicaRead(),
 		BypassLocks: rc.GetResolvedLocks(), AccessLocks: rc.GetCommittedLocks(), NoFillCache: rc.GetNotFillCache(),
+		Known: e.locks.Known,
 	}}
 	var span *txn.Span
 	if rc.GetIsolationLevel() == kvrpcpb.IsolationLevel_SI {

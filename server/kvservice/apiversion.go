@@ -50,17 +50,26 @@ func (s *Service) wrongKey(req request, modes ...byte) string {
 			return wrong(r.Key)
 		}
 	case *kvrpcpb.BatchGetRequest:
-		for _, k := range r.Keys {
-			if !mode(k) {
-				return wrong(k)
-			}
-		}
+		return wrongOf(r.Keys, mode, wrong)
+	case *kvrpcpb.BufferBatchGetRequest:
+		return wrongOf(r.Keys, mode, wrong)
 	case *kvrpcpb.PrewriteRequest:
+		return wrongMutation(r.Mutations, mode, wrong)
+	case *kvrpcpb.FlushRequest:
 		return wrongMutation(r.Mutations, mode, wrong)
 	case *kvrpcpb.PessimisticLockRequest:
 		return wrongMutation(r.Mutations, mode, wrong)
 	case *kvrpcpb.ScanRequest:
 		return s.wrongRange(r, mode)
+	}
+	return ""
+}
+
+func wrongOf(keys [][]byte, mode func([]byte) bool, wrong func([]byte) string) string {
+	for _, k := range keys {
+		if !mode(k) {
+			return wrong(k)
+		}
 	}
 	return ""
 }
@@ -100,6 +109,10 @@ func refuse[R any](text string) (*R, error) {
 		r.Errors = []*kvrpcpb.KeyError{abort}
 	case *kvrpcpb.PessimisticLockResponse:
 		r.Errors = []*kvrpcpb.KeyError{abort}
+	case *kvrpcpb.FlushResponse:
+		r.Errors = []*kvrpcpb.KeyError{abort}
+	case *kvrpcpb.BufferBatchGetResponse:
+		r.Error = abort
 	case *kvrpcpb.CommitResponse:
 		r.Error = abort
 	case *kvrpcpb.BatchRollbackResponse:

@@ -151,6 +151,9 @@ func (b *batchStream) collect(out *tikvpb.BatchCommandsResponse, a answer) int {
 	<-b.slots
 	out.Responses = append(out.Responses, a.resp)
 	out.RequestIds = append(out.RequestIds, a.id)
+	if h := a.resp.GetGetHealthFeedback(); h != nil {
+		out.HealthFeedback = h.HealthFeedback // where clients look for it
+	}
 	return a.resp.Size()
 }
 

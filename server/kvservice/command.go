@@ -77,6 +77,18 @@ func (s *Service) command(ctx context.Context, req *tikvpb.BatchCommandsRequest_
 		r := new(tikvpb.BatchCommandsResponse_Response_CheckSecondaryLocks)
 		r.CheckSecondaryLocks, err = s.KvCheckSecondaryLocks(ctx, cmd.CheckSecondaryLocks)
 		out.Cmd = r
+	case *tikvpb.BatchCommandsRequest_Request_Flush:
+		r := new(tikvpb.BatchCommandsResponse_Response_Flush)
+		r.Flush, err = s.KvFlush(ctx, cmd.Flush)
+		out.Cmd = r
+	case *tikvpb.BatchCommandsRequest_Request_BufferBatchGet:
+		r := new(tikvpb.BatchCommandsResponse_Response_BufferBatchGet)
+		r.BufferBatchGet, err = s.KvBufferBatchGet(ctx, cmd.BufferBatchGet)
+		out.Cmd = r
+	case *tikvpb.BatchCommandsRequest_Request_BroadcastTxnStatus:
+		r := new(tikvpb.BatchCommandsResponse_Response_BroadcastTxnStatus)
+		r.BroadcastTxnStatus, err = s.BroadcastTxnStatus(ctx, cmd.BroadcastTxnStatus)
+		out.Cmd = r
 	case *tikvpb.BatchCommandsRequest_Request_GetHealthFeedback:
 		r := new(tikvpb.BatchCommandsResponse_Response_GetHealthFeedback)
 		r.GetHealthFeedback, err = s.GetHealthFeedback(ctx, cmd.GetHealthFeedback)

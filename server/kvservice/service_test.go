@@ -147,6 +147,51 @@ func TestBatchCommands(t *testing.T) {
 	require.Error(t, err, "the stream ends after the last answer")
 }
 
+// What a transaction flushes it reads back, the status that it tells reaches readers, and the health that a client asks for
+// is on the message as well as in the answer. A stream without order asks one thing at a time here.
+func TestBatchOfFlushes(t *testing.T) {
+	s, _ := newService(t)
+	stream, err := serve(t, s).BatchCommands(context.Background())
+	require.NoError(t, err)
+	ask := func(cmd *tikvpb.BatchCommandsRequest_Request) *tikvpb.BatchCommandsResponse {
+		require.NoError(t, stream.Send(&tikvpb.BatchCommandsRequest{Requests: []*tikvpb.BatchCommandsRequest_Request{cmd}, RequestIds: []uint64{1}}))
+		resp, err := stream.Recv()
+		require.NoError(t, err)
+		return resp
+	}
+	rc := storagetest.Context()
+	flushed := ask(&tikvpb.BatchCommandsRequest_Request{Cmd: &tikvpb.BatchCommandsRequest_Request_Flush{Flush: &kvrpcpb.FlushRequest{
+		Context: rc, StartTs: 10, PrimaryKey: []byte("a"), Generation: 1, LockTtl: 3000,
+		Mutations: []*kvrpcpb.Mutation{{Op: kvrpcpb.Op_Put, Key: []byte("a"), Value: []byte("1")}, {Op: kvrpcpb.Op_Del, Key: []byte("b")}},
+	}}}).Responses[0].GetFlush()
+	require.NotNil(t, flushed)
+	require.Empty(t, flushed.Errors)
+
+	own := ask(&tikvpb.BatchCommandsRequest_Request{Cmd: &tikvpb.BatchCommandsRequest_Request_BufferBatchGet{
+		BufferBatchGet: &kvrpcpb.BufferBatchGetRequest{Context: rc, Version: 10, Keys: [][]byte{[]byte("a"), []byte("b"), []byte("c")}},
+	}}).Responses[0].GetBufferBatchGet()
+	require.Len(t, own.GetPairs(), 2)
+
+	told := ask(&tikvpb.BatchCommandsRequest_Request{Cmd: &tikvpb.BatchCommandsRequest_Request_BroadcastTxnStatus{
+		BroadcastTxnStatus: &kvrpcpb.BroadcastTxnStatusRequest{TxnStatus: []*kvrpcpb.TxnStatus{{StartTs: 10, MinCommitTs: 30}}},
+	}})
+	require.NotNil(t, told.Responses[0].GetBroadcastTxnStatus())
+	for ts, passes := range map[uint64]bool{29: true, 30: false} {
+		got := ask(&tikvpb.BatchCommandsRequest_Request{Cmd: &tikvpb.BatchCommandsRequest_Request_Get{
+			Get: &kvrpcpb.GetRequest{Context: rc, Key: []byte("a"), Version: ts},
+		}}).Responses[0].GetGet()
+		require.Equal(t, passes, got.GetNotFound())
+		require.Equal(t, passes, got.GetError().GetLocked() == nil)
+	}
+
+	health := ask(&tikvpb.BatchCommandsRequest_Request{Cmd: &tikvpb.BatchCommandsRequest_Request_GetHealthFeedback{
+		GetHealthFeedback: &kvrpcpb.GetHealthFeedbackRequest{},
+	}})
+	require.Equal(t, health.Responses[0].GetGetHealthFeedback().GetHealthFeedback(), health.GetHealthFeedback())
+	require.NotNil(t, health.HealthFeedback)
+	require.NoError(t, stream.CloseSend())
+}
+
 // A batch whose ids do not match its requests cannot be answered: the stream fails.
 func TestBatchCommandsMismatch(t *testing.T) {
 	s, _ := newService(t)

@@ -127,3 +127,26 @@ func (s *Service) KVPessimisticRollback(ctx context.Context, req *kvrpcpb.Pessim
 		return &kvrpcpb.PessimisticRollbackResponse{RegionError: e}
 	})
 }
+
+// KvFlush implements tikvpb.TikvServer.
+func (s *Service) KvFlush(ctx context.Context, req *kvrpcpb.FlushRequest) (*kvrpcpb.FlushResponse, error) {
+	return unary(s, ctx, req, s.d.Txn.Flush, func(e *errorpb.Error) *kvrpcpb.FlushResponse {
+		return &kvrpcpb.FlushResponse{RegionError: e}
+	})
+}
+
+// KvBufferBatchGet implements tikvpb.TikvServer.
+func (s *Service) KvBufferBatchGet(ctx context.Context, req *kvrpcpb.BufferBatchGetRequest) (*kvrpcpb.BufferBatchGetResponse, error) {
+	return unary(s, ctx, req, s.d.Txn.BufferBatchGet, func(e *errorpb.Error) *kvrpcpb.BufferBatchGetResponse {
+		return &kvrpcpb.BufferBatchGetResponse{RegionError: e}
+	})
+}
+
+// BroadcastTxnStatus implements tikvpb.TikvServer. What is told is about no region.
+func (s *Service) BroadcastTxnStatus(_ context.Context, req *kvrpcpb.BroadcastTxnStatusRequest) (*kvrpcpb.BroadcastTxnStatusResponse, error) {
+	if err := s.check(req.GetContext()); err != nil {
+		return nil, err
+	}
+	s.d.Txn.Learn(req.TxnStatus)
+	return &kvrpcpb.BroadcastTxnStatusResponse{}, nil
+}

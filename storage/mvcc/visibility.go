@@ -15,11 +15,21 @@ type ReadOptions struct {
 	BypassLocks []uint64
 	// AccessLocks are start timestamps of transactions committed at or below TS: their locks are read as committed.
 	AccessLocks []uint64
+	// Known, if not nil, tells what the store has heard of a large transaction: it may spare the reader the way to the
+	// transaction's primary key.
+	Known       func(startTS uint64) (s TxnState, ok bool)
 	Desc        bool // scan backward
 	KeyOnly     bool // values are returned nil
 	NoFillCache bool
 	// ReplicaRead: not at the leader, where the latest version needs more care.
 	ReplicaRead bool
+}
+
+// TxnState is what can be known of a transaction without a look at its primary key.
+type TxnState struct {
+	MinCommitTS uint64 // if it commits, then at or above this
+	CommitTS    uint64 // 0: not committed, as far as is known
+	RolledBack  bool
 }
 
 // verdict is what a lock means for a reader.
@@ -47,7 +57,23 @@ func (o *ReadOptions) judge(l *Lock, userKey []byte) verdict {
 	if o.TS == TSMax && !o.ReplicaRead && !l.AsyncCommit && !l.OnePC && bytes.Equal(l.Primary, userKey) {
 		return lockIgnored
 	}
-	return lockBlocks
+	return o.judgeKnown(l)
+}
+
+// judgeKnown judges a lock that is in the way by what is known of its transaction. Only flushed locks are asked for:
+// clients tell of no other transactions.
+func (o *ReadOptions) judgeKnown(l *Lock) verdict {
+	if l.Generation == 0 || o.Known == nil {
+		return lockBlocks
+	}
+	switch s, _ := o.Known(l.StartTS); {
+	case s.RolledBack, s.CommitTS > o.TS, s.MinCommitTS > o.TS:
+		return lockIgnored
+	case s.CommitTS > 0:
+		return lockAccessed
+	default:
+		return lockBlocks
+	}
 }
 
 // Check applies the options to the lock of userKey: nil, *LockedError, or *ConflictError for RC-check-ts. What

@@ -119,6 +119,9 @@ func (c *command) commitLock(key []byte, l *mvcc.Lock, commitTS uint64) {
 
 // rollbackLock removes a lock of the transaction and leaves a rollback record. A pessimistic lock may be what a late
 // request took after the transaction had ended: then it goes without a trace, and committed is the timestamp of a commit.
+//
+// The record of a flushed lock is protected: another flush may come, and what it finds must not depend on who has written
+// since.
 func (c *command) rollbackLock(key []byte, l *mvcc.Lock, protected bool) (committed uint64, err error) {
 	o, err := c.reader.Outcome(key, l.StartTS)
 	if err != nil {
@@ -132,7 +135,7 @@ func (c *command) rollbackLock(key []byte, l *mvcc.Lock, protected bool) (commit
 	case mvcc.FateRolledBack:
 		return 0, nil
 	default:
-		return 0, c.markRolledBack(key, l.StartTS, protected, o, nil)
+		return 0, c.markRolledBack(key, l.StartTS, protected || l.Generation > 0, o, nil)
 	}
 }
 

@@ -23,8 +23,10 @@ import (
 // max_ts counts only what was read here. A new leader must raise it above all reads of its predecessor, to a fresh
 // timestamp, before it accepts such writes: SetSynced tells for which leader terms this was done.
 //
-// It also knows the safe point of garbage collection, below which nothing is read any more.
+// It also knows the safe point of garbage collection, below which nothing is read any more, and what clients have told of
+// large transactions.
 type Concurrency struct {
+	txnStates
 	maxTS  atomic.Uint64
 	safe   atomic.Uint64 // the safe point
 	guards atomic.Int64  // len(table), for readers to see without the mutex that there is nothing
@@ -42,7 +44,7 @@ type guard struct {
 
 // NewConcurrency returns an empty table.
 func NewConcurrency() *Concurrency {
-	return &Concurrency{table: make(map[*guard]struct{}), synced: make(map[uint64]uint64)}
+	return &Concurrency{txnStates: newTxnStates(), table: make(map[*guard]struct{}), synced: make(map[uint64]uint64)}
 }
 
 // MaxTS returns the highest timestamp read.

@@ -4,7 +4,7 @@
 // primary, decides. Commit turns locks into write records, the primary's first: with that the transaction is
 // committed, whatever happens to its client. Who meets the lock of a client that has gone asks for the primary
 // (CheckTxnStatus), which rolls an expired transaction back, and finishes the other keys accordingly (ResolveLock). Async
-// commit and one-phase commit shorten this for small transactions.
+// commit and one-phase commit shorten this for small transactions; large ones flush, which is to prewrite as they go.
 //
 // Manager has one method for each RPC, named like it. A writing command
 //

@@ -27,8 +27,9 @@ import (
 // timestamp would pass the client's limit or an earlier try left other locks, two-phase locks are written
 // and the zero timestamps in the response tell the client.
 type prewrite struct {
-	req  *kvrpcpb.PrewriteRequest
-	keys []prewriteKey // ascending
+	req        *kvrpcpb.PrewriteRequest
+	generation uint64        // of a flush; 0: a prewrite
+	keys       []prewriteKey // ascending
 
 	locked    []*kvrpcpb.KeyError // by other transactions
 	assertion error               // of the first failed assertion: reported if nothing else is
@@ -49,7 +50,8 @@ type prewriteKey struct {
 	wantForUpdate uint64 // constraint on the pessimistic lock's for_update_ts; 0: none
 
 	held       bool       // prewritten by an earlier request
-	own        *mvcc.Lock // the transaction's pessimistic lock
+	own        *mvcc.Lock // the transaction's lock that is to be replaced: a pessimistic one, or one of an earlier flush
+	flushed    bool       // own is the latter
 	rolledBack uint64     // start_ts of the newest rollback above this transaction; a commit must not take its place
 }
 
@@ -63,10 +65,16 @@ func (k prewriteKey) inserts() bool {
 
 // Prewrite serves KvPrewrite.
 func (m *Manager) Prewrite(ctx context.Context, req *kvrpcpb.PrewriteRequest) (*kvrpcpb.PrewriteResponse, error) {
+	return m.prewrite(ctx, req, 0)
+}
+
+// prewrite serves a prewrite, or a flush of a generation.
+func (m *Manager) prewrite(ctx context.Context, req *kvrpcpb.PrewriteRequest, generation uint64) (*kvrpcpb.PrewriteResponse, error) {
 	if len(req.Mutations) == 0 {
 		return &kvrpcpb.PrewriteResponse{}, nil
 	}
 	p, err := newPrewrite(req)
+	p.generation = generation
 	if err == nil {
 		if p.reads() {
 			m.conc.UpdateMaxTS(req.StartVersion)
@@ -283,7 +291,7 @@ func (p *prewrite) lock(c *command, k *prewriteKey, async bool) {
 	l := mvcc.Lock{
 		Type: lockType(k.Op), Primary: p.req.PrimaryLock, StartTS: p.req.StartVersion, TTL: p.req.LockTtl,
 		ForUpdateTS: p.req.ForUpdateTs, TxnSize: p.req.TxnSize, MinCommitTS: p.req.MinCommitTs,
-		TxnSource: p.req.Context.GetTxnSource(),
+		TxnSource: p.req.Context.GetTxnSource(), Generation: p.generation,
 	}
 	if k.own != nil { // neither goes down
 		l.TTL = max(l.TTL, k.own.TTL)
@@ -297,6 +305,7 @@ func (p *prewrite) lock(c *command, k *prewriteKey, async bool) {
 			l.Secondaries = p.req.Secondaries
 		}
 	}
+	p.replace(c, k)
 	if l.Type == mvcc.LockPut {
 		l.ShortValue = p.value(c, k)
 	}

@@ -44,6 +44,9 @@ func (p *prewrite) blocked(c *command, k *prewriteKey, lock *mvcc.Lock) error {
 // away.
 func (p *prewrite) checkOwnLock(c *command, k *prewriteKey, lock *mvcc.Lock) error {
 	if lock.Type != mvcc.LockPessimistic {
+		if p.generation > 0 {
+			return p.checkFlushed(c, k, lock)
+		}
 		k.held = true
 		p.heldMinTS = max(p.heldMinTS, lock.MinCommitTS)
 		p.heldAsync = p.heldAsync || lock.AsyncCommit
@@ -162,9 +165,10 @@ func (p *prewrite) unlessCommitted(c *command, k *prewriteKey, err error) error 
 	return err
 }
 
-// asserts tells whether the client's word on the key's existence is to be checked.
+// asserts tells whether the client's word on the key's existence is to be checked. Of a key flushed again only the first
+// word counts: the client that has forgotten the key may say something else now.
 func (p *prewrite) asserts(k *prewriteKey) bool {
-	return k.Assertion != kvrpcpb.Assertion_None && p.req.AssertionLevel != kvrpcpb.AssertionLevel_Off
+	return !k.flushed && k.Assertion != kvrpcpb.Assertion_None && p.req.AssertionLevel != kvrpcpb.AssertionLevel_Off
 }
 
 // checkExistence checks an insert and the client's assertion.

@@ -10,12 +10,13 @@ import (
 )
 
 // readOptions are the read options a request's context asks for.
-func readOptions(pb *kvrpcpb.Context, ts uint64) mvcc.ReadOptions {
+func (m *Manager) readOptions(pb *kvrpcpb.Context, ts uint64) mvcc.ReadOptions {
 	return mvcc.ReadOptions{
 		TS:          ts,
 		Isolation:   pb.GetIsolationLevel(),
 		BypassLocks: pb.GetResolvedLocks(),
 		AccessLocks: pb.GetCommittedLocks(),
+		Known:       m.conc.Known,
 		NoFillCache: pb.GetNotFillCache(),
 		ReplicaRead: pb.GetReplicaRead(),
 	}
@@ -63,7 +64,7 @@ func (m *Manager) Get(ctx context.Context, req *kvrpcpb.GetRequest) (*kvrpcpb.Ge
 	snap, err := m.snapshotForKeys(ctx, req.Context, req.Version, req.Key)
 	if err == nil {
 		var ts uint64
-		resp.Value, ts, err = mvcc.Get(snap, req.Key, readOptions(req.Context, req.Version))
+		resp.Value, ts, err = mvcc.Get(snap, req.Key, m.readOptions(req.Context, req.Version))
 		err = join(err, snap.Close())
 		if req.NeedCommitTs {
 			resp.CommitTs = ts
@@ -87,7 +88,7 @@ func (m *Manager) BatchGet(ctx context.Context, req *kvrpcpb.BatchGetRequest) (*
 		resp.Pairs = []*kvrpcpb.KvPair{{Error: resp.Error}}
 		return resp, nil
 	}
-	p := mvcc.NewPointReader(snap, readOptions(req.Context, req.Version))
+	p := mvcc.NewPointReader(snap, m.readOptions(req.Context, req.Version))
 	resp.Pairs, err = batchGet(ctx, p, req.Keys, req.NeedCommitTs, allowance{m.opts.ResponseBytesMax})
 	if err := join(err, join(p.Close(), snap.Close())); err != nil {
 		if resp.Error, err = keyError(err); err != nil {
@@ -153,7 +154,7 @@ func (m *Manager) Scan(ctx context.Context, req *kvrpcpb.ScanRequest) (*kvrpcpb.
 		resp.Pairs = []*kvrpcpb.KvPair{{Error: resp.Error}}
 		return resp, nil
 	}
-	resp.Pairs, err = scan(ctx, snap, start, end, req, allowance{m.opts.ResponseBytesMax})
+	resp.Pairs, err = m.scan(ctx, snap, start, end, req)
 	if err := join(err, snap.Close()); err != nil {
 		if resp.Error, err = keyError(err); err != nil {
 			return nil, err
@@ -166,8 +167,9 @@ func (m *Manager) Scan(ctx context.Context, req *kvrpcpb.ScanRequest) (*kvrpcpb.
 // scanCheckEvery is the number of keys after which a scan looks at its context.
 const scanCheckEvery = 1024
 
-func scan(ctx context.Context, snap storage.Snapshot, start, end []byte, req *kvrpcpb.ScanRequest, left allowance) (pairs []*kvrpcpb.KvPair, err error) {
-	o := readOptions(req.Context, req.Version)
+func (m *Manager) scan(ctx context.Context, snap storage.Snapshot, start, end []byte, req *kvrpcpb.ScanRequest) (pairs []*kvrpcpb.KvPair, err error) {
+	left := allowance{m.opts.ResponseBytesMax}
+	o := m.readOptions(req.Context, req.Version)
 	o.Desc, o.KeyOnly = req.Reverse, req.KeyOnly
 	if req.SampleStep > 0 {
 		o.Isolation = kvrpcpb.IsolationLevel_RC // samples ignore locks

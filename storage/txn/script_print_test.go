@@ -65,6 +65,9 @@ func printLock(out *strings.Builder, where, key string, l *mvcc.Lock) {
 	if l.LockedWithConflict {
 		out.WriteString(" forced")
 	}
+	if l.Generation > 0 {
+		fmt.Fprintf(out, " generation=%d", l.Generation)
+	}
 	if l.AsyncCommit {
 		fmt.Fprintf(out, " async%q", l.Secondaries)
 	}

@@ -77,7 +77,7 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 		r, err := s.m.Cleanup(ctx, &kvrpcpb.CleanupRequest{Context: pb, StartVersion: a.ts("start"), CurrentTs: a.ts("current"), Key: []byte(a.str("key"))})
 		return s.answer(err, r.GetError(), "commit_version=%s", stamp(r.GetCommitVersion()))
 	case "heartbeat":
-		r, err := s.m.TxnHeartBeat(ctx, &kvrpcpb.TxnHeartBeatRequest{Context: pb, StartVersion: a.ts("start"), PrimaryLock: []byte(a.str("key")), AdviseLockTtl: a.ts("ttl")})
+		r, err := s.m.TxnHeartBeat(ctx, &kvrpcpb.TxnHeartBeatRequest{Context: pb, StartVersion: a.ts("start"), PrimaryLock: []byte(a.str("key")), AdviseLockTtl: a.ts("ttl"), MinCommitTs: a.ts("min-commit")})
 		return s.answer(err, r.GetError(), "ttl=%d", r.GetLockTtl())
 	case "check-txn":
 		return s.checkTxn(ctx, pb, a)
@@ -121,6 +121,15 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 		r, err := s.m.PessimisticRollback(ctx, &kvrpcpb.PessimisticRollbackRequest{Context: pb, StartVersion: a.ts("start"), ForUpdateTs: a.ts("for-update"), Keys: a.keys()})
 		require.Empty(t, r.GetErrors())
 		return s.answer(err, nil, "unlocked")
+	case "flush":
+		return s.flush(ctx, pb, a)
+	case "buffer-get":
+		r, err := s.m.BufferBatchGet(ctx, &kvrpcpb.BufferBatchGetRequest{Context: pb, Keys: a.keys(), Version: a.ts("start")})
+		return s.answer(err, r.GetError(), "%d pairs%s", len(r.GetPairs()), pairs(r.GetPairs()))
+	case "tell":
+		s.m.Learn([]*kvrpcpb.TxnStatus{{StartTs: a.ts("start"), MinCommitTs: a.ts("min-commit"), CommitTs: a.ts("commit"),
+			RolledBack: d.HasArg("rolled-back"), IsCompleted: d.HasArg("completed")}})
+		return ""
 	case "delete-range":
 		r, err := s.m.DeleteRange(ctx, &kvrpcpb.DeleteRangeRequest{Context: pb, StartKey: []byte(a.str("from")), EndKey: []byte(a.str("to"))})
 		require.Empty(t, r.GetError())
@@ -177,6 +186,27 @@ func (s *script) prewrite(ctx context.Context, pb *kvrpcpb.Context, a args) stri
 		return out.String()
 	}
 	return s.answer(nil, nil, "ok min_commit_ts=%s 1pc=%s", stamp(r.MinCommitTs), stamp(r.OnePcCommitTs))
+}
+
+// flush reads mutations as prewrite does.
+func (s *script) flush(ctx context.Context, pb *kvrpcpb.Context, a args) string {
+	req := &kvrpcpb.FlushRequest{
+		Context: pb, StartTs: a.ts("start"), PrimaryKey: []byte(a.str("primary")), Generation: a.ts("generation"),
+		MinCommitTs: a.ts("start") + 1, LockTtl: max(a.ts("ttl"), 3000), AssertionLevel: kvrpcpb.AssertionLevel_Strict,
+	}
+	for _, line := range strings.Split(strings.TrimSpace(a.d.Input), "\n") {
+		mu, _ := a.mutation(strings.Fields(line))
+		req.Mutations = append(req.Mutations, mu)
+	}
+	r, err := s.m.Flush(ctx, req)
+	var out strings.Builder
+	for _, e := range r.GetErrors() {
+		out.WriteString(keyErrorText(e) + "\n")
+	}
+	if out.Len() > 0 {
+		return out.String()
+	}
+	return s.answer(err, nil, "ok")
 }
 
 // pessimisticLock does not wait.

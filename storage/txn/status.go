@@ -9,7 +9,8 @@ import (
 	"github.com/scree-db/scree/storage/mvcc"
 )
 
-// TxnHeartBeat serves KvTxnHeartBeat: it extends the life of a transaction's primary lock, never shortens it.
+// TxnHeartBeat serves KvTxnHeartBeat: it extends the life of a transaction's primary lock, never shortens it. A transaction
+// that flushes may raise its minimal commit timestamp, to let readers pass.
 func (m *Manager) TxnHeartBeat(ctx context.Context, req *kvrpcpb.TxnHeartBeatRequest) (*kvrpcpb.TxnHeartBeatResponse, error) {
 	resp := &kvrpcpb.TxnHeartBeatResponse{}
 	err := m.writeKeys(ctx, req.Context, [][]byte{req.PrimaryLock}, func(c *command, keys []txnKey) error {
@@ -22,7 +23,7 @@ func (m *Manager) TxnHeartBeat(ctx context.Context, req *kvrpcpb.TxnHeartBeatReq
 		}
 		resp.LockTtl = max(lock.TTL, req.AdviseLockTtl)
 		minCommitTS := lock.MinCommitTS
-		if !lock.AsyncCommit {
+		if lock.Generation > 0 {
 			minCommitTS = max(minCommitTS, req.MinCommitTs)
 		}
 		if resp.LockTtl > lock.TTL || minCommitTS > lock.MinCommitTS {
