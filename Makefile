@@ -9,7 +9,7 @@ FUZZTIME ?= 20s
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build release run dev fmt lint test race check bench judge fuzz audit clean tools clients ycsb kernels
+.PHONY: help build release run dev fmt lint test race check bench judge fuzz audit clean tools clients ycsb juicefs kernels
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,10 @@ clients: build ## tests of TiKV's own Go client of two years against bin/scree
 ycsb: build ## YCSB workloads A to F, raw and transactional, by go-ycsb's TiKV driver
 	cd tools/ycsb && $(GO) build -o ../../bin/go-ycsb github.com/pingcap/go-ycsb/cmd/go-ycsb
 	tools/ycsb/run.sh
+
+juicefs: build ## JuiceFS on a cluster as its metadata engine, mounted where there is FUSE (needs a C compiler)
+	cd tools/juicefs && CGO_ENABLED=1 $(GO) build -tags "$$(cat tags)" -o ../../bin/juicefs github.com/juicedata/juicefs
+	tools/juicefs/run.sh
 
 audit: ## the licences of what is linked in, and known vulnerabilities (needs the network: vuln.go.dev)
 	$(GO) run ./tests/licences ./cmd/scree
