@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -18,10 +19,12 @@ import (
 
 // config is what a configuration file may say. etc/scree.toml has every key with its default and meaning.
 type config struct {
-	DataDir    string `toml:"data-dir"`
-	Host       string `toml:"host"`
-	PortOffset int    `toml:"port-offset"`
-	Stores     int    `toml:"stores"`
+	DataDir string `toml:"data-dir"`
+	Host    string `toml:"host"`
+	// AdvertiseHost is what other processes dial; empty: Host.
+	AdvertiseHost string `toml:"advertise-host"`
+	PortOffset    int    `toml:"port-offset"`
+	Stores        int    `toml:"stores"`
 	// MemoryLimit is the soft limit of the Go runtime; 0 derives it from the machine.
 	MemoryLimit size `toml:"memory-limit"`
 	// QueryMemoryLimit is what all statements and pushed queries hold together; 0 derives it from the memory limit.
@@ -39,6 +42,8 @@ type logConfig struct {
 }
 
 type pdConfig struct {
+	// Endpoints are where stores and gateways of other processes find it.
+	Endpoints        []string `toml:"endpoints"`
 	MaxReplicas      int      `toml:"max-replicas"`
 	MaxStoreDownTime duration `toml:"max-store-down-time"`
 	// Keyspaces are made at the start where they are missing; they are never removed.
@@ -73,15 +78,14 @@ func defaultConfig() config {
 		DataDir: "./scree-data", Host: "127.0.0.1", Stores: 1,
 		Log:         logConfig{Level: "info"},
 		Storage:     storageConfig{ReserveSpace: 1 << 30, APIVersion: 1, TTLCheckPollInterval: duration(time.Hour), GCCPUPercent: 25},
-		PD:          pdConfig{MaxReplicas: 3, MaxStoreDownTime: duration(30 * time.Minute), Keyspaces: []string{}},
+		PD:          pdConfig{Endpoints: []string{"127.0.0.1:2379"}, MaxReplicas: 3, MaxStoreDownTime: duration(30 * time.Minute), Keyspaces: []string{}},
 		Raft:        raftConfig{RegionSplitSize: 96 << 20, RegionMaxSize: 144 << 20},
 		Coprocessor: coprocessorConfig{MemoryLimit: 1 << 30},
 	}
 }
 
-// loadConfig reads a file over the defaults. Keys that it does not know are refused by name.
-func loadConfig(path string) (config, error) {
-	c := defaultConfig()
+// loadConfig reads a file over defaults. Keys that it does not know are refused by name.
+func loadConfig(path string, c config) (config, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return c, fmt.Errorf("config: %w", err)
@@ -131,6 +135,11 @@ func (c *config) check() error {
 	within("query-memory-limit", int64(c.QueryMemoryLimit), 0, math.MaxInt64)
 	if c.DataDir == "" {
 		errs = append(errs, errors.New("data-dir is empty"))
+	}
+	for _, addr := range c.PD.Endpoints {
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			errs = append(errs, fmt.Errorf("pd.endpoints: %w", err))
+		}
 	}
 	if _, err := c.Log.level(); err != nil {
 		errs = append(errs, err)

@@ -72,6 +72,7 @@ func TestConfigRefusals(t *testing.T) {
 		"[storage]\ngc-cpu-percent = 0":              "storage.gc-cpu-percent",
 		"[pd]\nkeyspaces = [\"a b\"]":                "pd.keyspaces",
 		"[coprocessor]\nconcurrency = -1":            "coprocessor.concurrency",
+		"[pd]\nendpoints = [\"localhost\"]":          "pd.endpoints",
 		"[pd]\nmax-store-down-time = \"1s\"":         "pd.max-store-down-time",
 		"[storage]\nblock-cache = \"12 parsecs\"":    "is not a size",
 		"[coprocessor]\nmemory-limit = \"12 KiB\"":   "coprocessor.memory-limit",
@@ -94,7 +95,7 @@ func TestConfigTemplate(t *testing.T) {
 		}
 		uncommented = append(uncommented, line...)
 	}
-	c, err := loadConfig(writeConfig(t, string(uncommented)))
+	c, err := loadConfig(writeConfig(t, string(uncommented)), config{})
 	require.NoError(t, err)
 	require.Equal(t, defaultConfig(), c)
 }

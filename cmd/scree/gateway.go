@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"strconv"
 
 	"github.com/scree-db/scree/server/node"
@@ -35,7 +36,7 @@ func startGateway(cluster *node.Cluster, c config, log *slog.Logger) (*gateway, 
 	g.sql, err = session.NewServer(session.Config{
 		Addr: c.addr(mysqlPort), Client: g.client, Version: "v" + version, Logger: log,
 		DataDir: cluster.Dir(), Spill: cluster.Spill(), Memory: cluster.Memory(),
-		SafePoints: cluster.PD(), GatewayID: c.addr(mysqlPort),
+		SafePoints: cluster.PD(), GatewayID: c.gatewayID(),
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("SQL gateway: %w", err), g.client.Close())
@@ -66,4 +67,13 @@ func (g *gateway) Close() error {
 		err = g.status.Close()
 	}
 	return errors.Join(err, g.sql.Close(), <-g.serving, g.client.Close())
+}
+
+// gatewayID tells gateways apart, and a gateway that is started again from none: it takes up what it has left.
+func (c *config) gatewayID() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown" // the address tells gateways of one machine apart
+	}
+	return host + "/" + c.addr(mysqlPort)
 }

@@ -1,5 +1,5 @@
-// Command scree is the whole of Scree: `scree playground` runs a cluster in one process; the other commands work with
-// one that runs. Each sub-command has a file of its own here, and holds no logic beyond wiring.
+// Command scree is the whole of Scree: `scree playground` runs a cluster in one process, `scree pd`, `store` and `gateway`
+// one in several; the other commands work with one that runs. Each sub-command has a file of its own here, and holds no logic beyond wiring.
 package main
 
 import (
@@ -41,6 +41,6 @@ func newRoot() *cobra.Command {
 		SilenceUsage: true, SilenceErrors: true,
 		Version: version,
 	}
-	root.AddCommand(newPlayground(), newLoad(), newSQLCommand(), newDAG(), newCtl(), newVersion())
+	root.AddCommand(newPlayground(), newPD(), newStore(), newGateway(), newLoad(), newSQLCommand(), newDAG(), newCtl(), newVersion())
 	return root
 }

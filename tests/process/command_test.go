@@ -39,7 +39,7 @@ func TestStopAndStartAgain(t *testing.T) {
 }
 
 // shellArgs are the arguments of `scree sql` for a gateway.
-func shellArgs(t *testing.T, p *playground, args ...string) []string {
+func shellArgs(t *testing.T, p *process, args ...string) []string {
 	t.Helper()
 	host, port, err := net.SplitHostPort(p.mysql)
 	require.NoError(t, err)
@@ -47,7 +47,7 @@ func shellArgs(t *testing.T, p *playground, args ...string) []string {
 }
 
 // queryShell is what `scree sql` prints in batch form.
-func queryShell(t *testing.T, p *playground, statement string) string {
+func queryShell(t *testing.T, p *process, statement string) string {
 	t.Helper()
 	out, stderr, code := scree(t, shellArgs(t, p, "--batch", "-e", statement)...)
 	require.Equal(t, 0, code, stderr)

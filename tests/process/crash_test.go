@@ -52,7 +52,7 @@ func TestKill(t *testing.T) {
 
 // loadUntilKilled inserts over all connections until kill statements are acknowledged, kills the process there and then,
 // and leaves in acked how many statements of each connection have been acknowledged in all.
-func loadUntilKilled(t *testing.T, p *playground, acked *[connections]int, kill int) {
+func loadUntilKilled(t *testing.T, p *process, acked *[connections]int, kill int) {
 	db := p.open(t)
 	acks := make(chan struct{})
 	var wg sync.WaitGroup

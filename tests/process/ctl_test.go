@@ -9,7 +9,7 @@ import (
 )
 
 // ctl runs `scree ctl` on a playground and returns its rows.
-func ctl(t *testing.T, p *playground, args ...string) (rows []map[string]any) {
+func ctl(t *testing.T, p *process, args ...string) (rows []map[string]any) {
 	t.Helper()
 	out, stderr, code := scree(t, append([]string{"ctl", "--pd", p.pd, "--format", "json"}, args...)...)
 	require.Equal(t, 0, code, stderr)

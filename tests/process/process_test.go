@@ -77,8 +77,8 @@ func noteSources(root string) error {
 // patience bounds everything that a test waits for; a process that takes longer hangs.
 const patience = time.Minute
 
-// playground is a running `scree playground`.
-type playground struct {
+// process is a running playground, or a role of a cluster of several processes.
+type process struct {
 	cmd    *exec.Cmd
 	stderr bytes.Buffer // complete once exited is closed
 	exited chan struct{}
@@ -87,10 +87,16 @@ type playground struct {
 }
 
 // start starts a playground on a data directory and waits until it says that it is ready.
-func start(t *testing.T, dir string, flags ...string) *playground {
+func start(t *testing.T, dir string, flags ...string) *process {
 	t.Helper()
-	p := &playground{exited: make(chan struct{})}
-	p.cmd = exec.Command(binary, append([]string{"playground", "--data-dir", dir}, flags...)...)
+	return startRole(t, "playground", dir, flags...)
+}
+
+// startRole is start for a command that runs a part of a cluster.
+func startRole(t *testing.T, role, dir string, flags ...string) *process {
+	t.Helper()
+	p := &process{exited: make(chan struct{})}
+	p.cmd = exec.Command(binary, append([]string{role, "--data-dir", dir}, flags...)...)
 	p.cmd.Stderr = &p.stderr
 	out, err := p.cmd.StdoutPipe()
 	require.NoError(t, err)
@@ -111,7 +117,7 @@ func start(t *testing.T, dir string, flags ...string) *playground {
 }
 
 // read takes the addresses from what the process prints, and reaps it at the end of its output.
-func (p *playground) read(out io.Reader, ready chan<- bool) {
+func (p *process) read(out io.Reader, ready chan<- bool) {
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		label, text, _ := strings.Cut(lines.Text(), ":")
@@ -134,7 +140,7 @@ func (p *playground) read(out io.Reader, ready chan<- bool) {
 }
 
 // wait waits for the end of the process and returns its exit code, -1 for death by a signal.
-func (p *playground) wait(t *testing.T) int {
+func (p *process) wait(t *testing.T) int {
 	t.Helper()
 	select {
 	case <-p.exited:
@@ -146,7 +152,7 @@ func (p *playground) wait(t *testing.T) int {
 }
 
 // kill ends the process without a chance to tidy up.
-func (p *playground) kill(t *testing.T) {
+func (p *process) kill(t *testing.T) {
 	t.Helper()
 	if err := p.cmd.Process.Kill(); err != nil {
 		require.ErrorIs(t, err, os.ErrProcessDone)
@@ -155,14 +161,14 @@ func (p *playground) kill(t *testing.T) {
 }
 
 // stop asks the process to end and returns its exit code.
-func (p *playground) stop(t *testing.T) int {
+func (p *process) stop(t *testing.T) int {
 	t.Helper()
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
 	return p.wait(t)
 }
 
 // open connects to the gateway.
-func (p *playground) open(t *testing.T) *sql.DB {
+func (p *process) open(t *testing.T) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("mysql", "root@tcp("+p.mysql+")/test")
 	require.NoError(t, err)
