@@ -33,6 +33,10 @@ type Iterator interface {
 type Version struct {
 	// Reverse iterates downwards from below upper to lower. A version that has no lower bound goes on to the first key.
 	Reverse func(txn *Txn, upper, lower []byte) (Iterator, error)
+	// BeginPipelined starts a transaction that flushes what it writes, Flush has it do so now, in the background, and
+	// FlushWait waits for it. nil: the version has none.
+	BeginPipelined   func(c *txnkv.Client) (*Txn, error)
+	Flush, FlushWait func(txn *Txn) error
 }
 
 // suite is what every test needs.
@@ -63,6 +67,7 @@ func Run(t *testing.T, v Version) {
 		{"DeadClients", s.deadClients},
 		{"DeadPessimisticClient", s.deadPessimisticClient},
 		{"LargeTransaction", s.largeTransaction},
+		{"Pipelined", s.pipelined},
 		{"Split", s.split},
 		{"ReplicaReads", s.replicaReads},
 		{"ReadsOfFollowersBind", s.readsOfFollowersBind},
