@@ -281,6 +281,11 @@ func (w watchedIterator) Next() bool {
 	return w.Iterator.Next()
 }
 
+func (w watchedIterator) NextEntry() (key, value []byte, ok bool) {
+	w.step()
+	return w.Iterator.NextEntry()
+}
+
 // A request that nobody waits for any more ends within a batch, also where it would not give a row before its end.
 func TestCancel(t *testing.T) {
 	const rows, at = 20_000, 100

@@ -107,6 +107,8 @@ type Iterator interface {
 	Valid() bool
 	Key() []byte
 	Value() []byte
+	// NextEntry is Next, Key and Value in one call, for loops over many keys. ok is Next's result.
+	NextEntry() (key, value []byte, ok bool)
 	// SetBounds changes the bounds, to ones inside the region, neither of them nil, and leaves the iterator without a
 	// position: cheaper than another iterator.
 	SetBounds(lower, upper []byte)

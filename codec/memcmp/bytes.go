@@ -30,13 +30,14 @@ func AppendBytes(dst, s []byte) []byte {
 
 // DecodeBytes reads an mce string, appends it to dst (may be nil) and returns what follows it in b.
 func DecodeBytes(b, dst []byte) (s, rest []byte, err error) {
-	for {
-		if len(b) < groupSize+1 {
-			return nil, nil, fmt.Errorf("%w: %d bytes where a group takes 9", ErrInvalid, len(b))
-		}
-		group := binary.LittleEndian.Uint64(b)
-		if b[groupSize] == markerFull {
-			dst = binary.LittleEndian.AppendUint64(dst, group)
+	if dst == nil {
+		dst = []byte{}
+	}
+	for len(b) > groupSize {
+		// Every group goes out in one piece, the last one with its padding.
+		dst = binary.LittleEndian.AppendUint64(dst, binary.LittleEndian.Uint64(b))
+		marker := b[groupSize]
+		if marker == markerFull {
 			b = b[groupSize+1:]
 			continue
 		}
@@ -44,12 +45,9 @@ func DecodeBytes(b, dst []byte) (s, rest []byte, err error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		if dst == nil {
-			dst = []byte{}
-		}
-		dst = binary.LittleEndian.AppendUint64(dst, group) // in one piece, with the padding
 		return dst[:len(dst)-groupSize+n], b[groupSize+1:], nil
 	}
+	return nil, nil, fmt.Errorf("%w: %d bytes where a group takes 9", ErrInvalid, len(b))
 }
 
 // SkipBytes returns what follows the mce string at the start of b, checking no more than DecodeBytes does.

@@ -85,5 +85,12 @@ func (i *iterator) Value() []byte {
 	return v
 }
 
+func (i *iterator) NextEntry() (key, value []byte, ok bool) {
+	if !i.it.Next() {
+		return nil, nil, false
+	}
+	return i.it.Key()[1:], i.Value(), true
+}
+
 func (i *iterator) Error() error { return errors.Join(i.err, i.it.Error()) }
 func (i *iterator) Close() error { return i.it.Close() }

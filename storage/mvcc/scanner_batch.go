@@ -32,25 +32,26 @@ func (s *Scanner) NextBatch(b *kvbatch.Pairs, rows int) (more bool, err error) {
 func (s *Scanner) takePlain(b *kvbatch.Pairs, rows int) {
 	count, old := b.Len(), 0
 	last, err := DecodeKey(s.key[:0], s.encoded)
-	for err == nil && b.Len() < rows && !b.Full() && old <= nearSteps {
-		if s.behind = s.it.Next(); !s.behind {
+	for left := rows - count; err == nil && left > 0 && !b.Full() && old <= nearSteps; {
+		k, record, ok := s.it.NextEntry()
+		if s.behind = ok; !ok {
 			break
 		}
-		k := s.it.Key()
 		n := max(len(k)-tsSize, 0)
+		had := len(b.Keys.Data)
 		var keys []byte
 		if keys, err = DecodeKey(b.Keys.Data, k[:n]); err != nil {
 			s.behind = false
 			break
 		}
-		key := keys[len(b.Keys.Data):]
+		key := keys[had:]
 		if sameBytes(key, last) {
 			old++
 			s.stats.TotalKeys++
 			continue
 		}
 		ts := ^binary.BigEndian.Uint64(k[n:])
-		val, ok := plainPut(s.it.Value())
+		val, ok := plainPut(record)
 		if !ok || ts > s.opts.TS {
 			s.behind = false
 			break
@@ -59,6 +60,7 @@ func (s *Scanner) takePlain(b *kvbatch.Pairs, rows int) {
 		b.Keys.End()
 		b.Values.Append(s.emit(val))
 		last, old, s.ts = key, 0, ts
+		left--
 	}
 	s.stats.ProcessedKeys += b.Len() - count
 	s.stats.TotalKeys += b.Len() - count
