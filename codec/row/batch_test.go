@@ -1,9 +1,11 @@
 package row
 
 import (
+	"bytes"
 	"testing"
 	"time"
 
+	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/pingcap/tipb/go-tipb"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -214,4 +216,31 @@ func TestLoadCommonHandle(t *testing.T) {
 			require.Equal(t, want[k].Array().String(), b.Array().String())
 		}
 	})
+}
+
+// Strings of all lengths, short ones being copied with what follows them, come out as they went in.
+func TestLoadStrings(t *testing.T) {
+	cols := []Column{{ID: 1, Type: ft(column.TypeVarchar)}, {ID: 2, Type: ft(column.TypeVarchar)}}
+	text := bytes.Repeat([]byte("0123456789abc"), 16)
+	var p kvbatch.Pairs
+	for n := range 200 {
+		var e Encoder
+		e.AppendBytes(1, text[:n])
+		e.AppendBytes(2, text[n:200])
+		val, err := e.Encode(nil)
+		require.NoError(t, err)
+		p.Append(tablekey.AppendRecordKey(nil, 5, tablekey.IntHandle(int64(n))), val)
+	}
+	d := mustDecoder(t, cols, nil)
+	require.NoError(t, d.Start(&p))
+	first, second := column.NewBuilder(cols[0].Type, 0), column.NewBuilder(cols[1].Type, 0)
+	require.NoError(t, d.Load(0, nil, first))
+	require.NoError(t, d.Load(1, []int32{3, 150, 199}, second))
+	for n := range 200 {
+		require.Equal(t, string(text[:n]), first.Array().(*array.Binary).ValueString(n))
+	}
+	for _, n := range []int{3, 150, 199} {
+		require.Equal(t, string(text[n:200]), second.Array().(*array.Binary).ValueString(n))
+	}
+	require.Equal(t, 200, second.Array().Len())
 }

@@ -2,6 +2,7 @@ package row
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/scree-db/scree/codec/column"
 	"github.com/scree-db/scree/codec/kvbatch"
@@ -116,8 +117,9 @@ func (w *window) loadDecimals(scale int, b *column.Builder) bool {
 		if to > len(row) || to-from != size || !dec.Reads(row[from:]) {
 			return w.loadWideDecimals(&c, scale, dst)
 		}
-		dst[i] = dec.Value(binary.BigEndian.Uint64(row[to-8:]))
+		dst[i] = int64(binary.BigEndian.Uint64(row[to-8:]))
 	}
+	dec.Values(dst, w.sel)
 	return true
 }
 
@@ -140,21 +142,36 @@ func (w *window) loadWideDecimals(c *cut, scale int, dst []int64) bool {
 	return true
 }
 
+// blockBytes is how much loadBytes copies of a string at once, whatever its length: most are not longer, and moving this
+// much takes less time than choosing how to move exactly the right number of bytes.
+const blockBytes = 64
+
 func (w *window) loadBytes(b *column.Builder) bool {
 	rows, c, data, ends := w.rows.Len(), w.cut(), w.rows.Data, w.rows.Ends
+	b.Ends = slices.Grow(b.Ends, rows)
+	out := b.Data
 	for j := range count(w.sel, rows) {
 		i := at(w.sel, j)
-		row := data[ends[i]:ends[i+1]]
+		start := ends[i]
+		row := data[start:ends[i+1]]
 		from, to := c.of(row)
 		if from > to || to > len(row) {
 			return false
 		}
 		if w.sel != nil {
+			b.Data = out
 			b.SkipTo(i)
 		}
-		b.Data = append(b.Data, row[from:to]...)
-		b.Ends = append(b.Ends, int32(len(b.Data)))
+		n := len(out)
+		if to-from <= blockBytes && start+from+blockBytes <= len(data) && n+blockBytes <= cap(out) {
+			*(*[blockBytes]byte)(out[n : n+blockBytes]) = *(*[blockBytes]byte)(data[start+from:])
+			out = out[:n+to-from]
+		} else {
+			out = append(out, row[from:to]...)
+		}
+		b.Ends = append(b.Ends, int32(len(out)))
 	}
+	b.Data = out
 	b.SkipTo(rows)
 	b.Appended(rows)
 	return true

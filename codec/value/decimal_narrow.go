@@ -42,8 +42,22 @@ func (d *NarrowDecimal) Len() int { return d.size }
 // Reads tells whether b, of length Len, is of the type.
 func (d *NarrowDecimal) Reads(b []byte) bool { return binary.LittleEndian.Uint16(b) == d.head }
 
-// Value is the coefficient of the value at the end of the eight bytes that tail has as a big-endian number.
-func (d *NarrowDecimal) Value(tail uint64) int64 {
+// Values turns eight bytes that end where a value does, as a big-endian number, into the value's coefficient: of those in
+// sel, or of all of v if that is nil.
+func (d *NarrowDecimal) Values(v []int64, sel []int32) {
+	l := *d
+	if sel != nil {
+		for _, i := range sel {
+			v[i] = l.value(uint64(v[i]))
+		}
+		return
+	}
+	for i, tail := range v {
+		v[i] = l.value(uint64(tail))
+	}
+}
+
+func (d *NarrowDecimal) value(tail uint64) int64 {
 	raw := tail&d.body ^ d.sign
 	neg := -(raw >> (d.signShift & 63)) // all ones if negative
 	raw = (raw ^ neg) & d.body

@@ -27,7 +27,12 @@ func TestNarrowDecimal(t *testing.T) {
 		if ok {
 			require.Equal(t, len(cell), d.Len())
 			require.True(t, d.Reads(cell))
-			require.Equal(t, coef, d.Value(binary.BigEndian.Uint64(b[len(b)-8:])))
+			tail := int64(binary.BigEndian.Uint64(b[len(b)-8:]))
+			all, some := []int64{tail, tail}, []int64{tail, tail}
+			d.Values(all, nil)
+			d.Values(some, []int32{1})
+			require.Equal(t, []int64{coef, coef}, all)
+			require.Equal(t, []int64{tail, coef}, some)
 		}
 	})
 }
