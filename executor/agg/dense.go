@@ -48,7 +48,7 @@ func (g *Grouper) indexPieces(cols []arrow.Array, rows int, stop func() error) (
 
 // denseFor makes the table for a single column of integers without NULLs, or returns nil.
 func (g *Grouper) denseFor(a arrow.Array) *denseTable {
-	if !g.single || g.count > 0 || a.Len() == 0 || a.NullN() > 0 {
+	if g.form != formWord || g.count > 0 || a.Len() == 0 || a.NullN() > 0 {
 		return nil
 	}
 	var lo, span uint64

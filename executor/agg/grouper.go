@@ -1,42 +1,48 @@
 package agg
 
 import (
-	"math/bits"
-	"slices"
-
 	"github.com/apache/arrow/go/v17/arrow"
-	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/pingcap/tipb/go-tipb"
 
 	"github.com/scree-db/scree/codec/column"
-	"github.com/scree-db/scree/codec/memcmp"
 	"github.com/scree-db/scree/codec/value"
 )
 
 // Grouper numbers the distinct combinations of key columns 0, 1, 2 ... in order of first appearance, and keeps the first
 // seen values of each. Strings are the same if their collation says so; NULL is the same as NULL.
 //
-// A key becomes one of two forms, each with an open-addressing hash table of its own:
+// A key has one of four forms, and an open-addressing hash table that suits it:
 //
-//   - words: up to maxWords columns of one 64-bit word each, and, with more than one column, a word of NULL marks. Numbers
-//     up to 64 bits are words as they are, and strings are where they have at most 7 bytes and compare bytewise: length
-//     in the top byte. A single column needs no NULL mark: NULL has a number outside of the table.
+//   - a word: one column of numbers of up to 64 bits, as they are, or of strings that compare bytewise and have at most 7
+//     bytes, with their length in the top byte. NULL has a number outside of the table.
+//   - lanes: up to maxWords columns that share a word, see lane: strings of 3 bytes and fewer, small integers.
+//   - a tuple: up to maxWords columns of a word each, and a word of NULL marks.
 //   - bytes: everything else, serialized.
 //
-// A grouper begins with words if the types allow it and goes over to bytes for good when it meets a longer string. The
-// numbers given stay.
+// A grouper begins with the first form that the types allow and goes on to the next for good when it meets a value that is
+// too large for it. The numbers given stay.
 type Grouper struct {
 	cols  []keyColumn
 	keys  []*column.Builder
 	count int
 
-	table  table
-	single bool    // one column in words: NULLs are kept out of the table
-	null   int32   // the number of the NULL key of a single column, -1 if there is none yet
-	fresh  []int32 // rows of the batch that gave new groups
-	words  []uint64
-	bytes  byteKeys
+	form  form
+	lanes []lane // of the columns in formLanes
+	table table
+	null  int32   // the number of the NULL key of formWord, -1 if there is none yet
+	fresh []int32 // rows of the batch that gave new groups
+	words []uint64
+	bytes byteKeys
 }
+
+type form uint8
+
+const (
+	formWord form = iota
+	formLanes
+	formTuple
+	formBytes
+)
 
 // table maps the keys of a batch to numbers.
 type table interface {
@@ -64,33 +70,48 @@ type keyColumn struct {
 	trimmed bool           // bytes without trailing spaces
 }
 
-const (
-	maxWords      = 4
-	wordStringMax = 7
-)
+const maxWords = 4
 
 // NewGrouper makes a grouper for keys of the given types, at least one.
 func NewGrouper(types []*tipb.FieldType) (*Grouper, error) {
 	g := &Grouper{null: -1}
 	inWords := len(types) <= maxWords
+	inLanes := inWords
 	for _, ft := range types {
 		c, err := newKeyColumn(ft)
 		if err != nil {
 			return nil, err
 		}
-		inWords = inWords && c.fitsWord()
+		inWords, inLanes = inWords && c.fitsWord(), inLanes && c.fitsLane()
 		g.cols = append(g.cols, c)
 		g.keys = append(g.keys, column.NewBuilder(ft, 0))
 	}
 	switch {
 	case !inWords:
-		g.table = newByteTable()
+		g.become(formBytes)
 	case len(types) == 1:
-		g.table, g.single = newWordTable(), true
+		g.become(formWord)
+	case inLanes:
+		g.become(formLanes)
 	default:
-		g.table = newTupleTable(len(types) + 1)
+		g.become(formTuple)
 	}
 	return g, nil
+}
+
+// become begins a form with an empty table.
+func (g *Grouper) become(f form) {
+	g.form, g.lanes, g.words = f, nil, nil
+	switch f {
+	case formWord:
+		g.table = newWordTable()
+	case formLanes:
+		g.table, g.lanes = newWordTable(), lanesOf(len(g.cols))
+	case formTuple:
+		g.table = newTupleTable(len(g.cols) + 1)
+	case formBytes:
+		g.table = newByteTable()
+	}
 }
 
 func newKeyColumn(ft *tipb.FieldType) (keyColumn, error) {
@@ -156,9 +177,9 @@ func (g *Grouper) Keys(from, to int) []arrow.Array {
 // order of rows.
 func (g *Grouper) Group(cols []arrow.Array, rows int, out []uint32) []uint32 {
 	keys, ok := g.encode(cols, rows)
-	if !ok {
+	for !ok {
 		g.promote()
-		keys, _ = g.encode(cols, rows)
+		keys, ok = g.encode(cols, rows)
 	}
 	if t, ok := g.table.(*wordTable); ok && rows > column.BatchSize {
 		t.reserve(rows) // the build side of a join comes at once
@@ -196,136 +217,49 @@ func (g *Grouper) Find(cols []arrow.Array, rows int, out []int32) []int32 {
 	return out
 }
 
-// encode brings keys into the form of the table; ok is false if words cannot hold them.
+// encode brings keys into the form of the table; ok is false if it cannot hold them.
 func (g *Grouper) encode(cols []arrow.Array, rows int) (keys batchKeys, ok bool) {
 	keys.rows = rows
-	if _, inBytes := g.table.(*byteTable); inBytes {
+	switch g.form {
+	case formBytes:
 		g.bytes.encode(g.cols, cols, rows)
-		keys.bytes = &g.bytes
-		return keys, true
-	}
-	if g.single {
+		keys.bytes, ok = &g.bytes, true
+	case formLanes:
+		ok = g.packWords(cols, rows, false)
+	case formWord:
 		keys.valid, keys.null = column.NullBits(cols[0]), &g.null
+		fallthrough
+	case formTuple:
+		ok = g.encodeWords(cols, rows, false)
 	}
-	ok = g.encodeWords(cols, rows, false)
 	keys.words = g.words
 	return keys, ok
 }
 
-// truncated encodes words with a mark that no key has in the place of long strings.
+// truncated encodes keys with a mark that no key has in the place of values that the form cannot hold.
 func (g *Grouper) truncated(cols []arrow.Array, rows int) batchKeys {
-	g.encodeWords(cols, rows, true)
+	if g.form == formLanes {
+		g.packWords(cols, rows, true)
+	} else {
+		g.encodeWords(cols, rows, true)
+	}
 	return batchKeys{rows: rows, words: g.words}
 }
 
-// promote goes over to serialized keys.
+// promote goes over to the next form that can hold the keys so far.
 func (g *Grouper) promote() {
-	t := newByteTable()
-	if g.count > 0 {
-		cols := make([]arrow.Array, len(g.keys))
-		for c, k := range g.keys {
-			cols[c] = k.Array()
-		}
-		g.bytes.encode(g.cols, cols, g.count)
-		t.insert(&batchKeys{rows: g.count, bytes: &g.bytes}, 0, nil, nil)
+	if g.form == formLanes {
+		g.become(formTuple)
+	} else {
+		g.become(formBytes)
 	}
-	g.table, g.single, g.words = t, false, nil
-}
-
-// encodeWords fills g.words. A string of more than 7 bytes ends it, unless mark is set.
-func (g *Grouper) encodeWords(cols []arrow.Array, rows int, mark bool) (ok bool) {
-	stride := 1
-	if !g.single {
-		stride = len(g.cols) + 1
+	if g.count == 0 {
+		return
 	}
-	g.words = slices.Grow(g.words[:0], rows*stride)[:rows*stride]
-	if rows == 0 {
-		return true
+	cols := make([]arrow.Array, len(g.keys))
+	for c, k := range g.keys {
+		cols[c] = k.Array()
 	}
-	if stride > 1 {
-		clearEvery(g.words, stride-1, stride)
-	}
-	for c := range g.cols {
-		if !g.cols[c].putWords(g.words[c:], stride, cols[c], mark) {
-			return false
-		}
-		if valid := column.NullBits(cols[c]); valid != nil && stride > 1 {
-			for i := range rows {
-				if !column.IsValid(valid, i) {
-					g.words[i*stride+c] = 0
-					g.words[i*stride+stride-1] |= 1 << c
-				}
-			}
-		}
-	}
-	return true
-}
-
-func clearEvery(words []uint64, from, stride int) {
-	for i := from; i < len(words); i += stride {
-		words[i] = 0
-	}
-}
-
-// putWords writes the column's words to every stride-th place of out.
-func (c *keyColumn) putWords(out []uint64, stride int, a arrow.Array, mark bool) (ok bool) {
-	switch a := a.(type) {
-	case *array.Int64:
-		if vals := a.Int64Values(); stride == 1 {
-			copy(out, arrow.Uint64Traits.CastFromBytes(arrow.Int64Traits.CastToBytes(vals)))
-		} else {
-			for i, v := range vals {
-				out[i*stride] = uint64(v)
-			}
-		}
-	case *array.Uint64:
-		for i, v := range a.Uint64Values() {
-			out[i*stride] = v
-		}
-	case *array.Float64:
-		for i, v := range a.Float64Values() {
-			out[i*stride] = floatWord(v)
-		}
-	case *array.Binary:
-		return c.putStrings(out, stride, a, mark)
-	}
-	return true
-}
-
-// floatWord makes the two zeros equal.
-func floatWord(v float64) uint64 { return memcmp.FloatBits(v + 0) }
-
-const longString = ^uint64(0) // its length byte is no length of a short string
-
-func (c *keyColumn) putStrings(out []uint64, stride int, a *array.Binary, mark bool) (ok bool) {
-	offsets, data := a.ValueOffsets(), a.ValueBytes()
-	for i := range a.Len() {
-		s := data[offsets[i]:offsets[i+1]]
-		if c.trimmed && len(s) > 0 && s[len(s)-1] == ' ' {
-			s = value.TrimSpaces(s)
-		}
-		if len(s) > wordStringMax {
-			if !mark && a.IsValid(i) {
-				return false
-			}
-			out[i*stride] = longString
-			continue
-		}
-		if len(s) == 1 {
-			out[i*stride] = 1<<56 | uint64(s[0])
-			continue
-		}
-		w := uint64(len(s)) << 56
-		for k, b := range s {
-			w |= uint64(b) << (8 * k)
-		}
-		out[i*stride] = w
-	}
-	return true
-}
-
-// hashWord mixes a word so that all bits of the result depend on all of it.
-func hashWord(w uint64) uint64 {
-	hi, lo := bits.Mul64(w^0x9e3779b97f4a7c15, 0xd6e8feb86659fd93)
-	return hi ^ lo
+	keys, _ := g.encode(cols, g.count) // what fits a lane fits a word, and bytes hold everything
+	g.table.insert(&keys, 0, nil, nil)
 }

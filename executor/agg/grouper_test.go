@@ -2,6 +2,7 @@ package agg
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -14,17 +15,24 @@ import (
 )
 
 var (
-	intType    = &tipb.FieldType{Tp: column.TypeLongLong, Flen: 20}
-	realType   = &tipb.FieldType{Tp: column.TypeDouble}
-	wideType   = &tipb.FieldType{Tp: column.TypeDecimal, Flen: 30, Decimal: 2}
-	widestType = &tipb.FieldType{Tp: column.TypeDecimal, Flen: 60, Decimal: 2}
-	binType    = &tipb.FieldType{Tp: column.TypeVarchar, Collate: -46}
-	foldedType = &tipb.FieldType{Tp: column.TypeVarchar, Collate: -45}
+	intType      = &tipb.FieldType{Tp: column.TypeLongLong, Flen: 20}
+	unsignedType = &tipb.FieldType{Tp: column.TypeLongLong, Flen: 20, Flag: column.FlagUnsigned}
+	realType     = &tipb.FieldType{Tp: column.TypeDouble}
+	wideType     = &tipb.FieldType{Tp: column.TypeDecimal, Flen: 30, Decimal: 2}
+	widestType   = &tipb.FieldType{Tp: column.TypeDecimal, Flen: 60, Decimal: 2}
+	binType      = &tipb.FieldType{Tp: column.TypeVarchar, Collate: -46}
+	foldedType   = &tipb.FieldType{Tp: column.TypeVarchar, Collate: -45}
 )
 
+// cells tells what values genCell makes.
+type cells struct {
+	long    bool // among them strings and numbers that need all of a word, or more
+	letters bool // no NULLs, and all strings have one byte
+}
+
 // genCell makes a value, and the text that values share that are one group.
-func genCell(t *rapid.T, ft *tipb.FieldType, longStrings bool) (datum.Datum, string) {
-	if rapid.IntRange(0, 4).Draw(t, "null") == 0 {
+func genCell(t *rapid.T, ft *tipb.FieldType, c cells) (datum.Datum, string) {
+	if !c.letters && rapid.IntRange(0, 4).Draw(t, "null") == 0 {
 		return datum.Datum{}, "NULL"
 	}
 	n := rapid.Int64Range(-3, 3).Draw(t, "n")
@@ -32,8 +40,12 @@ func genCell(t *rapid.T, ft *tipb.FieldType, longStrings bool) (datum.Datum, str
 	case realType:
 		return datum.NewFloat64(float64(n)), fmt.Sprint(n)
 	case binType, foldedType:
-		s := rapid.SampledFrom([]string{"", "a", "b", "ab", "seven77"}).Draw(t, "s")
-		if longStrings && n > 1 {
+		if c.letters {
+			s := rapid.SampledFrom([]string{"a", "b", " ", "0"}).Draw(t, "s")
+			return datum.NewString(s), "'" + strings.TrimRight(s, " ")
+		}
+		s := rapid.SampledFrom([]string{"", "a", "b", "ab", "abc", "\x00", "seven77"}).Draw(t, "s")
+		if c.long && n > 1 {
 			s += " and longer than seven"
 		}
 		padded := s
@@ -41,6 +53,17 @@ func genCell(t *rapid.T, ft *tipb.FieldType, longStrings bool) (datum.Datum, str
 			padded += " "
 		}
 		return datum.NewString(padded), "'" + s
+	case unsignedType:
+		n += 3
+		if c.long && n > 4 {
+			n <<= 40
+		}
+		return datum.NewUint64(uint64(n)), fmt.Sprint(n)
+	case intType:
+		if c.long && n > 1 {
+			n <<= 14 << uint(n)
+		}
+		return datum.NewInt64(n), fmt.Sprint(n)
 	default:
 		return datum.NewInt64(n), fmt.Sprint(n)
 	}
@@ -48,17 +71,19 @@ func genCell(t *rapid.T, ft *tipb.FieldType, longStrings bool) (datum.Datum, str
 
 // The numbers are those of a map from the texts of keys, whatever form the table has and however it changes on the way.
 func TestGrouperAgainstMap(t *testing.T) {
-	all := []*tipb.FieldType{intType, realType, wideType, widestType, binType, foldedType}
+	all := []*tipb.FieldType{intType, unsignedType, realType, wideType, widestType, binType, foldedType}
+	small := []*tipb.FieldType{intType, unsignedType, binType}
 	rapid.Check(t, func(t *rapid.T) {
-		types := rapid.SliceOfN(rapid.SampledFrom(all), 1, 5).Draw(t, "types")
+		from := rapid.SampledFrom([][]*tipb.FieldType{all, small}).Draw(t, "all types or those of small keys")
+		types := rapid.SliceOfN(rapid.SampledFrom(from), 1, 5).Draw(t, "types")
 		g, err := NewGrouper(types)
 		require.NoError(t, err)
 		numbers := map[string]uint32{}
 		var first []string
 		long := false
 		for range rapid.IntRange(1, 4).Draw(t, "batches") {
-			long = long || rapid.Bool().Draw(t, "long")
-			cols, texts := genBatch(t, types, long)
+			long = long || rapid.IntRange(0, 3).Draw(t, "long") == 0
+			cols, texts := genBatch(t, types, cells{long, rapid.Bool().Draw(t, "letters")})
 			got := g.Group(cols, len(texts), nil)
 			require.Len(t, got, len(texts))
 			for i, text := range texts {
@@ -73,7 +98,7 @@ func TestGrouperAgainstMap(t *testing.T) {
 		for i, want := range first {
 			require.Equal(t, want, rowText(g.Keys(i, i+1), types, 0))
 		}
-		cols, texts := genBatch(t, types, true)
+		cols, texts := genBatch(t, types, cells{long: true})
 		for i, at := range g.Find(cols, len(texts), nil) {
 			want, ok := numbers[texts[i]]
 			switch {
@@ -86,12 +111,12 @@ func TestGrouperAgainstMap(t *testing.T) {
 	})
 }
 
-func genBatch(t *rapid.T, types []*tipb.FieldType, long bool) (cols []arrow.Array, texts []string) {
+func genBatch(t *rapid.T, types []*tipb.FieldType, c cells) (cols []arrow.Array, texts []string) {
 	texts = make([]string, rapid.IntRange(0, 12).Draw(t, "rows"))
 	for _, ft := range types {
 		b := column.NewBuilder(ft, 0)
 		for i := range texts {
-			d, text := genCell(t, ft, long)
+			d, text := genCell(t, ft, c)
 			require.NoError(t, d.AppendTo(b))
 			texts[i] += text + "|"
 		}
@@ -141,6 +166,50 @@ func TestGrouperGrows(t *testing.T) {
 		b.AppendInt64(-n * step)
 		require.Equal(t, []int32{-1, -1}, g.Find([]arrow.Array{b.Array()}, 2, nil))
 	}
+}
+
+// A space is an empty string where trailing spaces do not count, and what no lane holds equals none of the keys there.
+func TestGrouperLanes(t *testing.T) {
+	types := []*tipb.FieldType{binType, unsignedType}
+	g, err := NewGrouper(types)
+	require.NoError(t, err)
+	batch := func(names []string, numbers ...uint64) []arrow.Array {
+		s, n := column.NewBuilder(binType, 0), column.NewBuilder(unsignedType, 0)
+		for i, name := range names {
+			s.AppendBytes([]byte(name))
+			n.AppendUint64(numbers[i])
+		}
+		return []arrow.Array{s.Array(), n.Array()}
+	}
+	require.Equal(t, []uint32{0, 1, 0}, g.Group(batch([]string{" ", "a", " "}, 1, 1, 1), 3, nil))
+	require.Equal(t, []uint32{0, 2, 1}, g.Group(batch([]string{"", "abc", "a  "}, 1, 5, 1), 3, nil))
+	require.Equal(t, []int32{-1, -1, 1}, g.Find(batch([]string{"abcd", "abc", "a"}, 5, 1<<40, 1), 3, nil))
+	require.Equal(t, formLanes, g.form)
+	require.Equal(t, []uint32{1, 3, 2}, g.Group(batch([]string{"a", "abcd", "abc"}, 1, 5, 5), 3, nil))
+	require.Equal(t, formTuple, g.form)
+	require.Equal(t, []uint32{4, 1, 3}, g.Group(batch([]string{"12345678", "a", "abcd"}, 1, 1, 5), 3, nil))
+	require.Equal(t, formBytes, g.form)
+}
+
+// Groups keep their numbers when there are more than the table remembers as the last ones.
+func TestGrouperManySmallGroups(t *testing.T) {
+	g, err := NewGrouper([]*tipb.FieldType{binType, intType})
+	require.NoError(t, err)
+	const groups, batches = 1000, 5
+	names, numbers := column.NewBuilder(binType, 0), column.NewBuilder(intType, 0)
+	for range batches {
+		names.Reset()
+		numbers.Reset()
+		for i := range int64(column.BatchSize) {
+			names.AppendBytes([]byte{"xy"[i%2]})
+			numbers.AppendInt64(i % groups)
+		}
+		got := g.Group([]arrow.Array{names.Array(), numbers.Array()}, column.BatchSize, nil)
+		for i, at := range got {
+			require.EqualValues(t, i%groups, at)
+		}
+	}
+	require.Equal(t, groups, g.Len())
 }
 
 // A damaged partial state is an error, not a wrong result.

@@ -28,7 +28,9 @@ func slotsFor(keys int) int {
 type wordTable struct {
 	slots  []wordSlot
 	used   int
-	others []int32 // scratch of find
+	recent *recentKeys // nil: there are too many keys for it
+	rows   int         // that were looked for in recent
+	others []int32     // scratch of find
 }
 
 // wordSlot is free where id is 0; else id-1 is the key's number.
@@ -37,7 +39,9 @@ type wordSlot struct {
 	id  uint32
 }
 
-func newWordTable() *wordTable { return &wordTable{slots: make([]wordSlot, minSlots)} }
+func newWordTable() *wordTable {
+	return &wordTable{slots: make([]wordSlot, minSlots), recent: newRecentKeys()}
+}
 
 func (t *wordTable) size() int64 { return int64(16 * len(t.slots)) }
 
@@ -46,9 +50,38 @@ func (t *wordTable) insert(keys *batchKeys, next int, out []uint32, fresh []int3
 	if keys.valid != nil {
 		return out, t.insertNullable(keys, uint32(next), out, fresh)
 	}
-	id := uint32(next)
+	i, id := 0, uint32(next)
+	if t.recent != nil {
+		i, id, fresh = t.insertRecent(keys.words, id, out, fresh)
+	}
+	return out, t.insertRest(keys.words, i, id, out, fresh)
+}
+
+// insertRecent is insert as long as most keys are those that came last. It returns how far it went and the next number.
+func (t *wordTable) insertRecent(words []uint64, id uint32, out []uint32, fresh []int32) (int, uint32, []int32) {
+	for i := 0; ; i++ {
+		i += t.recent.known(words[i:], out[i:])
+		if i == len(words) {
+			t.rows += i
+			return i, id, fresh
+		}
+		k := words[i]
+		if out[i] = t.number(k, id); out[i] == id {
+			id++
+			fresh = append(fresh, int32(i))
+		}
+		if t.recent.note(k, out[i]); !t.recent.helps(t.rows + i) {
+			t.recent = nil
+			return i + 1, id, fresh
+		}
+	}
+}
+
+// insertRest inserts the words from the i-th on.
+func (t *wordTable) insertRest(words []uint64, i int, id uint32, out []uint32, fresh []int32) []int32 {
 	slots, mask := t.slots, uint64(len(t.slots)-1)
-	for i, k := range keys.words[:len(out)] {
+	for ; i < len(words); i++ {
+		k := words[i]
 		s := &slots[hashWord(k)&mask]
 		if s.key == k && s.id != 0 {
 			out[i] = s.id - 1
@@ -60,7 +93,7 @@ func (t *wordTable) insert(keys *batchKeys, next int, out []uint32, fresh []int3
 			slots, mask = t.slots, uint64(len(t.slots)-1)
 		}
 	}
-	return out, fresh
+	return fresh
 }
 
 func (t *wordTable) insertNullable(keys *batchKeys, id uint32, out []uint32, fresh []int32) []int32 {
@@ -155,6 +188,9 @@ func (t *wordTable) find(keys *batchKeys, out []int32) []int32 {
 type hashSlots struct {
 	slots  []hashSlot
 	hashes []uint64 // by key number, for growing
+
+	hash  []uint64   // of each key of the batch at hand
+	first []hashSlot // and the slot where the search for it begins
 }
 
 // hashSlot is free where id is 0; else id-1 is the key's number.
@@ -174,6 +210,22 @@ func (t *hashSlots) lookup(h uint64, equal func(id uint32) bool) (id uint32, slo
 		if s.tag == tag && equal(s.id-1) {
 			return s.id - 1, 0, true
 		}
+	}
+}
+
+// begin makes room for the hashes of a batch.
+func (t *hashSlots) begin(rows int) []uint64 {
+	t.hash = slices.Grow(t.hash[:0], rows)[:rows]
+	return t.hash
+}
+
+// fetch gets the first slot of each key of the batch: without a branch in between the processor has many of these look-ups
+// under way at a time.
+func (t *hashSlots) fetch() {
+	t.first = slices.Grow(t.first[:0], len(t.hash))[:len(t.hash)]
+	slots, mask := t.slots, uint64(len(t.slots)-1)
+	for i, h := range t.hash {
+		t.first[i] = slots[h&mask]
 	}
 }
 
@@ -213,12 +265,20 @@ func newTupleTable(stride int) *tupleTable {
 
 func (t *tupleTable) size() int64 { return t.hashSlots.size() + int64(8*cap(t.keys)) }
 
-func hashTuple(key []uint64) uint64 {
-	h := uint64(0)
-	for _, w := range key {
-		h = hashWord(h ^ w)
+// tupleFactors spread the words of a key before they are added up and mixed.
+var tupleFactors = [maxWords + 1]uint64{0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb, 0xd6e8feb86659fd93, 0xff51afd7ed558ccd}
+
+// look hashes the keys of a batch and fetches their slots.
+func (t *tupleTable) look(words []uint64, rows int) {
+	hash := t.begin(rows)
+	for i := range hash {
+		sum := uint64(0)
+		for k, w := range words[i*t.stride:][:t.stride] {
+			sum += w * tupleFactors[k]
+		}
+		hash[i] = hashWord(sum)
 	}
-	return h
+	t.fetch()
 }
 
 func (t *tupleTable) equal(id uint32, key []uint64) bool {
@@ -231,30 +291,24 @@ func (t *tupleTable) equal(id uint32, key []uint64) bool {
 	return true
 }
 
-// probe returns the number of a key, or the free slot where it belongs. It is lookup without a call for each slot.
-func (t *tupleTable) probe(h uint64, key []uint64) (id uint32, slot int, found bool) {
-	slots, mask := t.slots, uint64(len(t.slots)-1)
-	tag := uint32(h >> 32)
-	for at := h & mask; ; at = (at + 1) & mask {
-		s := slots[at]
-		if s.id == 0 {
-			return 0, int(at), false
-		}
-		if s.tag == tag && t.equal(s.id-1, key) {
-			return s.id - 1, 0, true
-		}
+// number returns the number of the i-th key of the batch that look has seen, or the free slot where it belongs.
+func (t *tupleTable) number(key []uint64, i int) (id uint32, slot int, found bool) {
+	h, s := t.hash[i], t.first[i]
+	if s.id != 0 && s.tag == uint32(h>>32) && t.equal(s.id-1, key) {
+		return s.id - 1, 0, true
 	}
+	return t.lookup(h, func(id uint32) bool { return t.equal(id, key) })
 }
 
 func (t *tupleTable) insert(keys *batchKeys, _ int, out []uint32, fresh []int32) ([]uint32, []int32) {
+	t.look(keys.words, keys.rows)
 	for i := range keys.rows {
 		key := keys.words[i*t.stride:][:t.stride]
-		h := hashTuple(key)
-		id, slot, found := t.probe(h, key)
+		id, slot, found := t.number(key, i)
 		if !found {
 			id = uint32(len(t.hashes))
 			t.keys = append(t.keys, key...)
-			t.add(h, slot)
+			t.add(t.hash[i], slot)
 			fresh = append(fresh, int32(i))
 		}
 		out = append(out, id)
@@ -263,9 +317,9 @@ func (t *tupleTable) insert(keys *batchKeys, _ int, out []uint32, fresh []int32)
 }
 
 func (t *tupleTable) find(keys *batchKeys, out []int32) []int32 {
+	t.look(keys.words, keys.rows)
 	for i := range keys.rows {
-		key := keys.words[i*t.stride:][:t.stride]
-		id, _, found := t.probe(hashTuple(key), key)
+		id, _, found := t.number(keys.words[i*t.stride:][:t.stride], i)
 		if !found {
 			out = append(out, -1)
 			continue
@@ -280,9 +334,6 @@ type byteTable struct {
 	hashSlots
 	data []byte
 	ends []int // of each key in data, by number
-
-	hash  []uint64   // of each key of the batch at hand
-	first []hashSlot // and the slot where the search for it begins
 }
 
 func newByteTable() *byteTable { return &byteTable{hashSlots: newHashSlots()} }
@@ -297,19 +348,13 @@ func (t *byteTable) equal(id uint32, key []byte) bool {
 	return bytes.Equal(t.data[from:t.ends[id]], key)
 }
 
-// look hashes the keys of a batch and fetches the first slot of each: without a branch in between the processor has many
-// of these look-ups under way at a time.
+// look hashes the keys of a batch and fetches their slots.
 func (t *byteTable) look(keys *byteKeys) {
-	rows := len(keys.ends)
-	t.hash = slices.Grow(t.hash[:0], rows)[:rows]
-	for i := range t.hash {
-		t.hash[i] = xxh3.Hash(keys.at(i))
+	hash := t.begin(len(keys.ends))
+	for i := range hash {
+		hash[i] = xxh3.Hash(keys.at(i))
 	}
-	t.first = slices.Grow(t.first[:0], rows)[:rows]
-	slots, mask := t.slots, uint64(len(t.slots)-1)
-	for i, h := range t.hash {
-		t.first[i] = slots[h&mask]
-	}
+	t.fetch()
 }
 
 // number returns the number of the i-th key of the batch that look has seen, or the free slot where it belongs.
