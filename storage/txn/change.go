@@ -35,7 +35,10 @@ func (c *command) delete(cf storage.CF, key []byte) {
 
 // lock returns the lock of an encoded key, in memory or stored, nil if there is none. It is the caller's.
 func (c *command) lock(key []byte) (*mvcc.Lock, error) {
-	if l := c.m.memory.get(c.leads, key); l != nil {
+	switch l, stale := c.m.memory.get(c.leads, key); {
+	case stale:
+		return nil, staleCommand(c.at.ID)
+	case l != nil:
 		return l, nil
 	}
 	return c.reader.Lock(key)
@@ -59,7 +62,7 @@ func (c *command) keepLock(key []byte, l *mvcc.Lock) {
 
 // putLock writes a lock, in place of the transaction's own that may be there. A pessimistic one stays where it is.
 func (c *command) putLock(key []byte, l *mvcc.Lock) {
-	inMemory := c.m.memory.get(c.leads, key) != nil
+	inMemory := c.m.memory.holds(c.leads, key)
 	switch {
 	case inMemory && l.Type == mvcc.LockPessimistic:
 		c.keepLock(key, l)
@@ -77,7 +80,7 @@ func (c *command) storeLock(key []byte, l *mvcc.Lock) {
 }
 
 func (c *command) deleteLock(key []byte) {
-	if c.m.memory.get(c.leads, key) != nil {
+	if c.m.memory.holds(c.leads, key) {
 		c.changes = append(c.changes, memoryChange{key: key})
 		return
 	}

@@ -61,7 +61,7 @@ func (m *Manager) findTxn(ctx context.Context, snap storage.Snapshot, startTS ui
 	}
 	inMemory, _ := m.memory.between(snap.Region().GetId(), nil, nil)
 	for _, l := range inMemory {
-		if l.lock.StartTS == startTS && m.memory.get(leadershipOf(snap), l.key) != nil {
+		if l.lock.StartTS == startTS && m.memory.holds(leadershipOf(snap), l.key) {
 			return l.key, nil
 		}
 	}
@@ -111,7 +111,7 @@ func (m *Manager) inspect(snap storage.Snapshot, encoded []byte) (*kvrpcpb.MvccI
 			return nil, err
 		}
 		info.Lock = lockInfo(&l)
-	} else if l := m.memory.get(leadershipOf(snap), encoded); l != nil {
+	} else if l, _ := m.memory.get(leadershipOf(snap), encoded); l != nil {
 		info.Lock = lockInfo(l)
 	}
 	if info.Writes, err = inspectWrites(snap, encoded); err != nil {

@@ -161,8 +161,8 @@ func (m *Manager) apply(ctx context.Context, c *command, set latchSet) error {
 	go func() {
 		err := m.store.Write(context.WithoutCancel(ctx), c.at, c.mods)
 		switch {
-		case err == nil:
-			m.memory.apply(c.leads, c.changes)
+		case err == nil && !m.memory.apply(c.leads, c.changes):
+			err = staleCommand(c.at.ID) // what is written is so already when the request is repeated
 		case errors.Is(err, storage.ErrUndetermined):
 			m.memory.apply(c.leads, c.forgotten())
 		}
@@ -193,12 +193,12 @@ func (m *Manager) end(c *command, set latchSet) {
 	m.latches.release(set)
 }
 
-// Retain drops what is kept of regions that have left this store, and the pessimistic locks of those that it does not lead
-// any more. here returns the term in which the store leads a region, 0 if it does not; ok is false if the region has left.
-// It is asked with locks held, and must tell the present.
+// Retain drops what is kept of regions that have left this store, and the pessimistic locks of leaderships that are over. here
+// returns the term that a region's group is in; ok is false if the region has left. It is asked with locks held, and must
+// tell the present.
 func (m *Manager) Retain(here func(regionID uint64) (term uint64, ok bool)) {
 	m.conc.retain(func(id uint64) bool { _, ok := here(id); return ok })
-	m.memory.retain(func(id, term uint64) bool { leads, _ := here(id); return leads == term })
+	m.memory.retain(here)
 }
 
 // staleCommand is for a command that was overtaken by a change of its region.
