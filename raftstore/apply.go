@@ -80,7 +80,7 @@ func (l *applyLoop) applyEntry(a *applier, e *raftpb.Entry) (h header, outcome e
 	case h.kind == kindWrite:
 		return h, nil, nil, l.applyWrite(a, body)
 	case h.kind == kindSplit:
-		regions, outcome, err = l.applySplit(a, body)
+		regions, outcome, err = l.applySplit(a, e.Term, body)
 		return h, outcome, regions, err
 	}
 	return h, nil, nil, fmt.Errorf("%w: kind %d", errBadCommand, h.kind)

@@ -21,7 +21,8 @@ type applyLoop struct {
 	batch   *engine.Batch
 	dirty   []*peer        // regions in the batch
 	settled []settled      // proposals in the batch
-	created []*createdPeer // by splits in the batch
+	splits  []Split        // in the batch
+	created []*createdPeer // by them
 	scratch []byte
 }
 
@@ -212,7 +213,7 @@ func (l *applyLoop) publish() {
 		p.loop.box.put(event{p: p, applied: &report})
 	}
 	clear(l.settled)
-	l.dirty, l.settled, l.created = l.dirty[:0], l.settled[:0], nil
+	l.dirty, l.settled, l.created, l.splits = l.dirty[:0], l.settled[:0], nil, nil
 }
 
 // publishRegions makes changed and new descriptors visible in one step.
@@ -225,6 +226,9 @@ func (l *applyLoop) publishRegions() {
 	}
 	for _, c := range l.created {
 		list = append(list, shaped{p: c.p, region: c.region, isNew: true})
+	}
+	for _, s := range l.splits {
+		l.store.observer.OnSplit(s)
 	}
 	if len(list) > 0 {
 		l.store.regions.publish(list...)

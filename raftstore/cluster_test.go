@@ -151,6 +151,7 @@ type cluster struct {
 	live map[uint64]*machine
 
 	guards       map[uint64]*guard
+	watch        *witness
 	bootstrapped bool
 }
 
@@ -160,6 +161,7 @@ func newCluster(t testing.TB, stores int, cfg raftstore.Config) *cluster {
 	c := &cluster{
 		t: t, net: newNetwork(), pd: &driver{nextID: 1000, regions: map[uint64]*pdpb.RegionHeartbeatRequest{}}, cfg: cfg,
 		fs: map[uint64]vfs.FS{}, live: map[uint64]*machine{}, guards: map[uint64]*guard{},
+		watch: newWitness(),
 	}
 	for id := uint64(1); id <= uint64(stores); id++ {
 		c.fs[id] = vfs.NewCrashableMem()
@@ -177,7 +179,7 @@ func newCluster(t testing.TB, stores int, cfg raftstore.Config) *cluster {
 func (c *cluster) start(id uint64) {
 	cfg := c.cfg
 	cfg.StoreID = id
-	m := boot(c.t, c.fs[id], cfg, raftstore.Deps{Transport: c.net.port(id), Placement: c.pd, Guard: c.guards[id]})
+	m := boot(c.t, c.fs[id], cfg, raftstore.Deps{Transport: c.net.port(id), Placement: c.pd, Guard: c.guards[id], Observer: c.watch})
 	if id == 1 && !c.bootstrapped {
 		c.bootstrapped = true
 		require.NoError(c.t, m.store.Bootstrap(firstRegion()))

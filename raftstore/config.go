@@ -135,11 +135,26 @@ type Placement interface {
 	ReportSplit(ctx context.Context, regions []*metapb.Region)
 }
 
-// Observer hears of leadership.
+// Observer hears of leadership, and of what becomes of regions. Calls for different regions may be concurrent.
 type Observer interface {
-	// OnLeader is called soon after a peer of this store became leader of region, from goroutines that serve nothing
-	// else: it may take its time. Calls for different regions may be concurrent; Stop waits for those under way.
+	// OnLeader is called soon after a peer of this store became leader of region, and again if it has offered the
+	// leadership to another that did not take it: from goroutines that serve nothing else, it may take its time. Stop waits
+	// for calls under way.
 	OnLeader(region *metapb.Region, term uint64)
+	// BeforeTransfer is called before the leader of region offers its leadership to another peer, which waits for the
+	// return: until then reads and writes are served here. Stop waits for calls under way.
+	BeforeTransfer(region *metapb.Region, term uint64)
+	// OnSplit is called when a split is applied here, whether this store leads or not, before anything is read or written
+	// under the new descriptors. It must not wait.
+	OnSplit(s Split)
+}
+
+// Split is what became of a region.
+type Split struct {
+	RegionID  uint64           // that was split, and keeps its id
+	Term      uint64           // in which its leader proposed the split
+	Regions   []*metapb.Region // that resulted, in key order. Read only
+	FirstTerm uint64           // the first in which the new ones can have leaders
 }
 
 // ReadGuard has its say in reads served by peers that do not lead: what a leader's store knows of reads and of writes on
@@ -195,6 +210,8 @@ func (noPlacement) AskBatchSplit(context.Context, *metapb.Region, int) ([]*pdpb.
 }
 func (noPlacement) ReportSplit(context.Context, []*metapb.Region) {}
 func (noObserver) OnLeader(*metapb.Region, uint64)                {}
+func (noObserver) BeforeTransfer(*metapb.Region, uint64)          {}
+func (noObserver) OnSplit(Split)                                  {}
 func (noGuard) Ask([]byte) ([]byte, error)                        { return nil, nil }
 func (noGuard) Refusal([]byte) error                              { return errors.New("raftstore: a read was refused") }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/pingcap/kvproto/pkg/metapb"
 	"github.com/pingcap/kvproto/pkg/pdpb"
 	"github.com/pingcap/kvproto/pkg/raft_serverpb"
+	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 	"go.etcd.io/raft/v3/tracker"
 
@@ -52,16 +53,41 @@ func (p *peer) obey(region *metapb.Region, resp *pdpb.RegionHeartbeatResponse) {
 	}
 }
 
-// transferLeader offers leadership to another voter. From then on this term has no leases: the other may be elected
-// although this leader has been heard of.
+// transferLeader offers leadership to another voter, after the observer has had its time.
 func (p *peer) transferLeader(to uint64) {
-	m := peerByID(p.region.Load(), to)
-	if m == nil || m.Role != metapb.PeerRole_Voter || to == p.id {
+	region, term := p.region.Load(), p.term
+	m := peerByID(region, to)
+	if m == nil || m.Role != metapb.PeerRole_Voter || to == p.id || p.preparing {
 		return
 	}
+	p.preparing = true
+	p.store.goRun(func() {
+		p.store.observer.BeforeTransfer(region, term)
+		p.loop.post(func(l *writeLoop) {
+			p.preparing = false
+			if !p.stopped && p.isLeader && p.term == term {
+				p.offer(to)
+				l.touch(p)
+			}
+		})
+	})
+}
+
+// offer has another voter hold an election. From then on this term has no leases: the other may be elected although this
+// leader has been heard of.
+func (p *peer) offer(to uint64) {
 	p.noLeaseTerm = p.term
 	p.publishRole(p.loop.now)
 	p.rn.TransferLeader(to)
+	p.offered = true
+}
+
+// tickOffer finds out that an offer came to nothing: raft gives up after an election's time.
+func (p *peer) tickOffer() {
+	if p.offered && p.raftState().LeadTransferee == raft.None {
+		p.offered = false
+		p.store.notifyLeader(p.region.Load(), p.term)
+	}
 }
 
 // changePeer takes one step of membership. A new voter begins as a learner, so that it does not count in the quorum
@@ -137,6 +163,7 @@ func (p *peer) admitChange() error {
 
 // tickLeader looks after the other peers.
 func (p *peer) tickLeader() {
+	p.tickOffer()
 	if len(p.promoting) > 0 {
 		p.promoteLearners()
 	}

@@ -89,6 +89,8 @@ type core struct {
 	confirmed    []*readRound // waiting to be applied
 	readSeq      uint64
 	noLeaseTerm  uint64 // in this term leadership was offered to another: leases are not safe
+	preparing    bool   // to offer it: the observer is told
+	offered      bool   // leadership is offered to another peer
 	handed       uint64 // index of the last entry given to the apply loop
 	splitIndex   uint64 // applied index at which a split was seen that may not be durable; 0: none
 	appliedIndex uint64

@@ -92,7 +92,7 @@ func (s *Store) askParts(ctx context.Context, region *metapb.Region, keys [][]by
 
 // applySplit applies a split command, whose epoch holds: the new descriptors go into the batch, and the new peers are
 // made when it is committed. If the command makes no sense, outcome says so and nothing changes.
-func (l *applyLoop) applySplit(a *applier, body []byte) (regions []*metapb.Region, outcome, err error) {
+func (l *applyLoop) applySplit(a *applier, term uint64, body []byte) (regions []*metapb.Region, outcome, err error) {
 	parts, err := decodeSplit(body)
 	if err != nil {
 		return nil, nil, err
@@ -116,7 +116,9 @@ func (l *applyLoop) applySplit(a *applier, body []byte) (regions []*metapb.Regio
 		return nil, nil, err
 	}
 	a.report.split = true
-	return append(regions, parent), nil, nil
+	regions = append(regions, parent)
+	l.splits = append(l.splits, Split{RegionID: parent.Id, Term: term, Regions: regions, FirstTerm: initialTerm + 1})
+	return regions, nil, nil
 }
 
 // childRegion is the new region that takes the left end of parent, nil if the part does not fit.

@@ -273,12 +273,12 @@ func (l *writeLoop) setTicking(p *peer) {
 // onStateChange follows raft's term, leader and role.
 func (p *peer) onStateChange() {
 	st := p.raftState()
-	wasLeader := p.isLeader && p.term == st.Term
+	wasLeader, wasTerm := p.isLeader, p.term
 	p.term, p.leaderID = st.Term, st.Lead
 	p.isLeader = st.RaftState == raft.StateLeader
 	p.publishRole(p.lease())
 	switch {
-	case p.isLeader && !wasLeader:
+	case p.isLeader && (!wasLeader || p.term != wasTerm):
 		p.onBecomeLeader()
 	case !p.isLeader && wasLeader:
 		p.onLoseLeadership()
@@ -292,7 +292,7 @@ func (p *peer) onBecomeLeader() {
 		p.lastHeard[m.Id] = p.loop.now
 	}
 	p.promoting = map[uint64]bool{}
-	p.changing = 0
+	p.changing, p.offered = 0, false
 	p.written.Store(p.store.cfg.MaxBytes) // have the size looked at
 	p.store.notifyLeader(p.region.Load(), p.term)
 	p.heartbeat()

@@ -69,17 +69,14 @@ func (s *Store) heartbeats() {
 	}
 }
 
-// leading tells in which term this store leads a region, 0 if it does not; ok is false if the region is not here.
-func (s *Store) leading(regionID uint64) (term uint64, ok bool) {
+// term tells the term that a region's group is in; ok is false if the region is not here.
+func (s *Store) term(regionID uint64) (term uint64, ok bool) {
 	r, ok := s.raft.Region(regionID)
-	if !r.IsLeader {
-		return 0, ok
-	}
 	return r.Term, ok
 }
 
 func (s *Store) heartbeat() error {
-	s.manager.Retain(s.leading)
+	s.manager.Retain(s.term)
 	ctx, cancel := context.WithTimeout(s.ctx, heartbeatTimeout)
 	defer cancel()
 	disk, err := diskSpace(s.opts.Dir)

@@ -35,21 +35,29 @@ func (p *placement) ReportSplit(ctx context.Context, regions []*metapb.Region) {
 	}
 }
 
-// observer makes a new leader fit for async commit and one-phase commit: these must not commit below a timestamp that
-// the former leader has served a read at, and a fresh timestamp lies above all of those.
+// observer tells the transaction layer what becomes of regions.
 type observer struct {
 	ctx   context.Context // done when the store stops
 	pd    *pdclient.Client
 	locks *txn.Concurrency
+	txn   *txn.Manager // set before replication starts
 	log   *slog.Logger
 }
 
 var _ raftstore.Observer = (*observer)(nil)
 
-const observerRetry = 200 * time.Millisecond
+const (
+	observerRetry = 200 * time.Millisecond
+	// handOverLimit is how long a transfer of leadership waits for pessimistic locks to be replicated. A leader that cannot
+	// write is better replaced than kept for their sake.
+	handOverLimit = 10 * time.Second
+)
 
+// OnLeader makes a new leader fit for async commit and one-phase commit: these must not commit below a timestamp that the
+// former leader has served a read at, and a fresh timestamp lies above all of those.
 func (o *observer) OnLeader(region *metapb.Region, term uint64) {
-	for {
+	o.txn.Resume(region.GetId(), term)
+	for !o.locks.Synced(region.GetId(), term) {
 		ts, err := o.pd.TS(o.ctx)
 		if err == nil {
 			o.locks.UpdateMaxTS(ts)
@@ -63,6 +71,18 @@ func (o *observer) OnLeader(region *metapb.Region, term uint64) {
 		case <-time.After(observerRetry):
 		}
 	}
+}
+
+func (o *observer) BeforeTransfer(region *metapb.Region, term uint64) {
+	ctx, cancel := context.WithTimeout(o.ctx, handOverLimit)
+	defer cancel()
+	if err := o.txn.HandOver(ctx, region, term); err != nil {
+		o.log.Warn("a transfer of leadership may lose pessimistic locks", "region", region.GetId(), "err", err)
+	}
+}
+
+func (o *observer) OnSplit(s raftstore.Split) {
+	o.txn.Split(s.RegionID, s.Term, s.Regions, s.FirstTerm)
 }
 
 // detectorRoles tell the deadlock detector who leads the first region.

@@ -210,12 +210,13 @@ func (s *Store) openRaft(context.Context) error {
 	s.opened(func() error { s.beats.Close(); return nil })
 	s.transport = transport.New(s.resolve, transport.Options{ClusterID: s.ident.ClusterID, Logger: s.log})
 	s.opened(s.transport.Close)
+	observer := &observer{ctx: s.ctx, pd: s.opts.PD, locks: s.locks, log: s.log}
 	cfg := s.opts.Raft
 	cfg.StoreID, cfg.ClusterID = s.ident.StoreID, s.ident.ClusterID
 	raft, err := raftstore.Open(cfg, raftstore.Deps{
 		Data: s.data, Log: raftlog.New(s.logs), Transport: s.transport,
 		Placement: &placement{s.opts.PD, s.beats, s.log},
-		Observer:  &observer{s.ctx, s.opts.PD, s.locks, s.log},
+		Observer:  observer,
 		Guard:     txn.NewReplicaGuard(s.locks),
 		Rand:      rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Logger: s.log,
 	})
@@ -229,6 +230,7 @@ func (s *Store) openRaft(context.Context) error {
 	})
 	s.opened(s.deadlocks.Close)
 	s.manager = txn.NewManager(raft, s.locks, txn.ManagerOptions{Detector: s.deadlocks, Logger: s.log})
+	observer.txn = s.manager
 	cop := s.opts.Coprocessor
 	cop.Logger = s.log
 	endpoint := coprocessor.NewEndpoint(raft, s.locks, cop)

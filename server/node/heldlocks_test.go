@@ -1,0 +1,161 @@
+package node_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/pingcap/kvproto/pkg/kvrpcpb"
+	"github.com/pingcap/kvproto/pkg/metapb"
+	"github.com/pingcap/kvproto/pkg/pdpb"
+	"github.com/stretchr/testify/require"
+
+	"github.com/scree-db/scree/codec/memcmp"
+	"github.com/scree-db/scree/raftstore"
+	"github.com/scree-db/scree/server/node"
+	"github.com/scree-db/scree/storage"
+)
+
+// holder is a client of transactions that hold locks while regions move and split under them.
+type holder struct {
+	*testing.T
+	cluster *node.Cluster
+	n       int // keys used
+}
+
+func (h *holder) freshKey() []byte {
+	h.n++
+	return fmt.Appendf(nil, "held %03d", h.n)
+}
+
+func (h *holder) ts() uint64 {
+	ts, err := h.cluster.Placement().TS(context.Background())
+	require.NoError(h, err)
+	return ts
+}
+
+// leaderOf finds the leader of a key's region by asking the stores themselves.
+func (h *holder) leaderOf(key []byte) (*node.Store, raftstore.RegionStatus, bool) {
+	for _, s := range h.cluster.Stores() {
+		if r, here := s.Raft().RegionAt(memcmp.AppendBytes(nil, key)); here && r.IsLeader {
+			return s, r, true
+		}
+	}
+	return nil, raftstore.RegionStatus{}, false
+}
+
+// ask sends a request to the leader of the key's region until it serves.
+func (h *holder) ask(key []byte, send func(*node.Store, *kvrpcpb.Context) (served bool)) {
+	h.Helper()
+	require.Eventually(h, func() bool {
+		s, r, ok := h.leaderOf(key)
+		return ok && send(s, &kvrpcpb.Context{RegionId: r.Region.Id, RegionEpoch: r.Region.RegionEpoch, Peer: r.Leader})
+	}, time.Minute, 5*time.Millisecond)
+}
+
+// lock locks a key, without waiting for others, and returns the lock in the way.
+func (h *holder) lock(key []byte, start uint64) (blocked *kvrpcpb.LockInfo) {
+	h.ask(key, func(s *node.Store, pb *kvrpcpb.Context) bool {
+		resp, err := clientOf(h.T, s).KvPessimisticLock(context.Background(), &kvrpcpb.PessimisticLockRequest{
+			Context: pb, PrimaryLock: key, StartVersion: start, ForUpdateTs: start, LockTtl: 60_000, WaitTimeout: -1,
+			Mutations: []*kvrpcpb.Mutation{{Op: kvrpcpb.Op_PessimisticLock, Key: key}},
+		})
+		require.NoError(h, err)
+		for _, e := range resp.Errors {
+			blocked = e.Locked
+		}
+		return resp.RegionError == nil
+	})
+	return blocked
+}
+
+// write commits a value to a key that the transaction holds.
+func (h *holder) write(key []byte, start uint64) {
+	h.ask(key, func(s *node.Store, pb *kvrpcpb.Context) bool {
+		resp, err := clientOf(h.T, s).KvPrewrite(context.Background(), &kvrpcpb.PrewriteRequest{
+			Context: pb, PrimaryLock: key, StartVersion: start, ForUpdateTs: start, LockTtl: 60_000,
+			Mutations:          []*kvrpcpb.Mutation{{Op: kvrpcpb.Op_Put, Key: key, Value: []byte("v")}},
+			PessimisticActions: []kvrpcpb.PrewriteRequest_PessimisticAction{kvrpcpb.PrewriteRequest_DO_PESSIMISTIC_CHECK},
+		})
+		require.NoError(h, err)
+		require.Empty(h, resp.Errors)
+		return resp.RegionError == nil
+	})
+	h.ask(key, func(s *node.Store, pb *kvrpcpb.Context) bool {
+		resp, err := clientOf(h.T, s).KvCommit(context.Background(), &kvrpcpb.CommitRequest{
+			Context: pb, StartVersion: start, CommitVersion: h.ts(), Keys: [][]byte{key},
+		})
+		require.NoError(h, err)
+		require.Nil(h, resp.Error)
+		return resp.RegionError == nil
+	})
+}
+
+// keeps has a transaction hold a key while the key's region changes, and tells whether it kept others out. A machine that
+// stalls may elect a leader of its own accord, which loses locks: then it is tried again.
+func (h *holder) keeps(change func(key []byte, s *node.Store, r raftstore.RegionStatus) bool) {
+	h.Helper()
+	require.Eventually(h, func() bool {
+		key, holding := h.freshKey(), h.ts()
+		require.Nil(h, h.lock(key, holding))
+		s, r, ok := h.leaderOf(key)
+		if !ok || !change(key, s, r) {
+			return false
+		}
+		other := h.ts()
+		if blocked := h.lock(key, other); blocked.GetLockVersion() != holding {
+			return false
+		}
+		h.write(key, holding)
+		return true
+	}, 2*time.Minute, 5*time.Millisecond)
+}
+
+// moved gives the region's leadership to another store and waits until that one has it.
+func (h *holder) moved(key []byte, s *node.Store, r raftstore.RegionStatus) bool {
+	var to *metapb.Peer
+	for _, p := range r.Region.Peers {
+		if p.Id != r.PeerID {
+			to = p
+		}
+	}
+	deadline := time.Now().Add(30 * time.Second)
+	for time.Now().Before(deadline) {
+		now, _ := s.Raft().Region(r.Region.Id)
+		if now.Leader.GetId() == to.Id {
+			return true
+		}
+		s.Raft().Operator(&pdpb.RegionHeartbeatResponse{
+			RegionId: r.Region.Id, TransferLeader: &pdpb.TransferLeader{Peer: to},
+		})
+		time.Sleep(20 * time.Millisecond)
+	}
+	return false
+}
+
+// cut splits the region in front of the key and behind it.
+func (h *holder) cut(key []byte, s *node.Store, r raftstore.RegionStatus) bool {
+	bounds := [][]byte{memcmp.AppendBytes(nil, key), memcmp.AppendBytes(nil, append(key[:len(key):len(key)], 0))}
+	regions, err := s.Raft().SplitRegion(testContext(h.T), storage.Region{ID: r.Region.Id}, bounds)
+	return err == nil && len(regions) == 3 && regions[1].Id != r.Region.Id
+}
+
+// What FOR UPDATE has locked stays locked when leadership is given to another store and when the key becomes another
+// region's, though the lock was in the leader's memory alone.
+func TestLocksAreKept(t *testing.T) {
+	c := startCluster(t, t.TempDir(), 3)
+	defer func() { require.NoError(t, c.Close()) }()
+	awaitReplicas(t, c)
+	h := &holder{T: t, cluster: c}
+	h.keeps(h.moved)
+	h.keeps(h.cut)
+	h.keeps(func(key []byte, s *node.Store, r raftstore.RegionStatus) bool {
+		if !h.cut(key, s, r) {
+			return false
+		}
+		h.ask(key, func(*node.Store, *kvrpcpb.Context) bool { return true }) // until the new region has a leader
+		s, r, ok := h.leaderOf(key)
+		return ok && h.moved(key, s, r)
+	})
+}
