@@ -60,8 +60,7 @@ func (o *observer) OnLeader(region *metapb.Region, term uint64) {
 	for !o.locks.Synced(region.GetId(), term) {
 		ts, err := o.pd.TS(o.ctx)
 		if err == nil {
-			o.locks.UpdateMaxTS(ts)
-			o.locks.SetSynced(region.GetId(), term)
+			o.locks.SetSynced(region.GetId(), term, ts)
 			return
 		}
 		o.log.Warn("no timestamp for a new leader; trying again", "region", region.GetId(), "err", err)

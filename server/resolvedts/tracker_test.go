@@ -65,7 +65,7 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	r := &rig{T: t, regions: &regions{Store: storagetest.New(t), leads: true}, locks: txn.NewConcurrency(), told: map[uint64]*kvrpcpb.CheckLeaderRequest{}}
-	r.locks.SetSynced(storagetest.RegionID, storagetest.Term)
+	r.locks.SetSynced(storagetest.RegionID, storagetest.Term, 0)
 	r.txn = txn.NewManager(r.regions, r.locks, txn.ManagerOptions{})
 	r.tracker = resolvedts.New(resolvedts.Deps{
 		StoreID: storagetest.StoreID, Regions: r.regions, Locks: r.locks,

@@ -12,45 +12,34 @@ import (
 //
 // A command over many keys asks about them in ascending order. A Reader opened for such a range keeps its iterators at
 // the first record behind the last question, so that questions about keys before it cost a comparison: bulk inserts
-// behind or between existing keys need no seek per key. A Reader for single keys uses bloom filters instead.
+// behind or between existing keys need no seek per key. A Reader for single keys uses bloom filters instead. Iterators
+// are opened with the first question that needs them.
 type Reader struct {
-	snap   storage.Snapshot
-	locks  *cursor // nil: point reads
-	writes *cursor
-	seek   []byte
+	snap          storage.Snapshot
+	sorted        bool
+	first, upper  []byte // the bounds if sorted
+	locks, writes *cursor
+	seek          []byte
 }
 
-// NewReader returns a reader for single keys.
-func NewReader(snap storage.Snapshot) (*Reader, error) {
-	w, err := newCursor(snap, storage.IterOptions{CF: storage.CFWrite, Prefix: true})
-	if err != nil {
-		return nil, err
-	}
-	return &Reader{snap: snap, writes: w}, nil
-}
+// NewReader returns a reader for single keys. The snapshot must outlive it.
+func NewReader(snap storage.Snapshot) *Reader { return &Reader{snap: snap} }
 
 // NewSortedReader returns a reader for keys in [first, last], asked about in ascending order.
-func NewSortedReader(snap storage.Snapshot, first, last []byte) (*Reader, error) {
-	upper := append(VersionKey(last, 0), 0)
-	l, err := newCursor(snap, storage.IterOptions{CF: storage.CFLock, Lower: first, Upper: upper})
-	if err != nil {
-		return nil, err
-	}
-	w, err := newCursor(snap, storage.IterOptions{CF: storage.CFWrite, Lower: first, Upper: upper})
-	if err != nil {
-		return nil, errors.Join(err, l.it.Close())
-	}
-	return &Reader{snap: snap, locks: l, writes: w}, nil
+func NewSortedReader(snap storage.Snapshot, first, last []byte) *Reader {
+	return &Reader{snap: snap, sorted: true, first: first, upper: append(VersionKey(last, 0), 0)}
 }
 
-// Close releases the reader.
-func (r *Reader) Close() error {
-	err := r.writes.it.Close()
-	if r.locks != nil {
-		err = errors.Join(err, r.locks.it.Close())
+// open sees to the iterator of a family.
+func (r *Reader) open(c **cursor, cf storage.CF) (err error) {
+	if *c == nil {
+		*c, err = newCursor(r.snap, storage.IterOptions{CF: cf, Lower: r.first, Upper: r.upper, Prefix: !r.sorted})
 	}
 	return err
 }
+
+// Close releases the reader.
+func (r *Reader) Close() error { return errors.Join(r.locks.close(), r.writes.close()) }
 
 // Lock returns the lock of a key, nil if there is none. The lock is the caller's.
 func (r *Reader) Lock(key []byte) (*Lock, error) {
@@ -66,8 +55,11 @@ func (r *Reader) Lock(key []byte) (*Lock, error) {
 }
 
 func (r *Reader) lockRecord(key []byte) ([]byte, error) {
-	if r.locks == nil {
+	if !r.sorted {
 		return r.snap.Get(storage.CFLock, key)
+	}
+	if err := r.open(&r.locks, storage.CFLock); err != nil {
+		return nil, err
 	}
 	if !r.locks.seek(key) || !bytes.Equal(r.locks.it.Key(), key) {
 		return nil, r.locks.it.Error()
@@ -84,6 +76,9 @@ type Version struct {
 
 // Newest returns the newest write record of a key committed at or below ts, of any type; ok is false if there is none.
 func (r *Reader) Newest(key []byte, ts uint64) (v Version, ok bool, err error) {
+	if err := r.open(&r.writes, storage.CFWrite); err != nil {
+		return v, false, err
+	}
 	r.seek = AppendVersion(r.seek[:0], key, ts)
 	return r.version(key, r.writes.seek(r.seek))
 }
@@ -180,7 +175,17 @@ type cursor struct {
 
 func newCursor(snap storage.Snapshot, o storage.IterOptions) (*cursor, error) {
 	it, err := snap.NewIterator(o)
-	return &cursor{it: it, jumps: o.Prefix}, err
+	if err != nil {
+		return nil, err
+	}
+	return &cursor{it: it, jumps: o.Prefix}, nil
+}
+
+func (c *cursor) close() error {
+	if c == nil {
+		return nil
+	}
+	return c.it.Close()
 }
 
 // seek is SeekGE, saved where the position is right already.

@@ -44,6 +44,20 @@ func (c *command) lock(key []byte) (*mvcc.Lock, error) {
 	return c.reader.Lock(key)
 }
 
+// unwritten tells that no write record at or above ts is under an encoded key: nobody has written there since. False
+// says nothing.
+func (c *command) unwritten(key []byte, ts uint64) bool {
+	return c.synced && ts > c.syncedTS && c.m.recent.unwritten(key, ts)
+}
+
+// outcome looks for the trace of the transaction that began at startTS. What it left is at or above that.
+func (c *command) outcome(key []byte, startTS uint64) (mvcc.Outcome, error) {
+	if c.unwritten(key, startTS) {
+		return mvcc.Outcome{}, nil
+	}
+	return c.reader.Outcome(key, startTS)
+}
+
 // takeLock locks a free key for a pessimistic transaction.
 func (c *command) takeLock(key []byte, l *mvcc.Lock) {
 	if c.m.memory.hasRoom(c.leads) {
@@ -88,6 +102,7 @@ func (c *command) deleteLock(key []byte) {
 }
 
 func (c *command) putWrite(key []byte, commitTS uint64, w *mvcc.Write) {
+	c.m.recent.note(key, commitTS)
 	start := len(c.arena)
 	c.arena = w.Append(c.arena)
 	record := c.since(start)
@@ -126,7 +141,7 @@ func (c *command) commitLock(key []byte, l *mvcc.Lock, commitTS uint64) {
 // The record of a flushed lock is protected: another flush may come, and what it finds must not depend on who has written
 // since.
 func (c *command) rollbackLock(key []byte, l *mvcc.Lock, protected bool) (committed uint64, err error) {
-	o, err := c.reader.Outcome(key, l.StartTS)
+	o, err := c.outcome(key, l.StartTS)
 	if err != nil {
 		return 0, err
 	}

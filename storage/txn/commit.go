@@ -74,7 +74,7 @@ func (c *command) commitKey(k txnKey, startTS, commitTS uint64) error {
 }
 
 func (c *command) findCommit(k txnKey, startTS uint64) error {
-	o, err := c.reader.Outcome(k.encoded, startTS)
+	o, err := c.outcome(k.encoded, startTS)
 	if err == nil && o.Fate != mvcc.FateCommitted {
 		err = &mvcc.LockNotFoundError{StartTS: startTS, Key: k.user}
 	}

@@ -21,7 +21,8 @@ import (
 // write could be applied and its lock removed in between.
 //
 // max_ts counts only what was read here. A new leader must raise it above all reads of its predecessor, to a fresh
-// timestamp, before it accepts such writes: SetSynced tells for which leader terms this was done.
+// timestamp, before it accepts such writes: SetSynced does that. All that its predecessors wrote lies at or below that
+// timestamp, too.
 //
 // It also knows the safe point of garbage collection, below which nothing is read any more, and what clients have told of
 // large transactions.
@@ -33,8 +34,11 @@ type Concurrency struct {
 
 	mu     sync.RWMutex
 	table  map[*guard]struct{}
-	synced map[uint64]uint64 // region id -> term
+	synced map[uint64]synced // by region id
 }
+
+// synced says that in a term the region's former leaders have read and written nothing above a timestamp.
+type synced struct{ term, ts uint64 }
 
 // guard is the in-memory locks of one command: keys ascending, locks alike but for the key. Immutable once published.
 type guard struct {
@@ -44,7 +48,7 @@ type guard struct {
 
 // NewConcurrency returns an empty table.
 func NewConcurrency() *Concurrency {
-	return &Concurrency{txnStates: newTxnStates(), table: make(map[*guard]struct{}), synced: make(map[uint64]uint64)}
+	return &Concurrency{txnStates: newTxnStates(), table: make(map[*guard]struct{}), synced: make(map[uint64]synced)}
 }
 
 // MaxTS returns the highest timestamp read.
@@ -82,18 +86,32 @@ func (c *Concurrency) CheckSafePoint(ts uint64) error {
 	return nil
 }
 
-// SetSynced tells that max_ts is right for the region's leader of this term.
-func (c *Concurrency) SetSynced(regionID, term uint64) {
+// SetSynced raises max_ts to a timestamp that was handed out after this store had become the region's leader in the
+// term: above whatever former leaders read at, and not below what they wrote. A commit timestamp is handed out, or the
+// successor of one that was, before the commit is in the log. A region that gains keys of another needs it anew, one that
+// a split has made gets it with its first leader.
+func (c *Concurrency) SetSynced(regionID, term, ts uint64) {
+	c.UpdateMaxTS(ts)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.synced[regionID] = max(c.synced[regionID], term)
+	if term > c.synced[regionID].term {
+		c.synced[regionID] = synced{term, c.MaxTS()}
+	}
 }
 
 // Synced tells whether SetSynced was called for this term of the region.
 func (c *Concurrency) Synced(regionID, term uint64) bool {
+	_, ok := c.syncedTS(regionID, term)
+	return ok
+}
+
+// syncedTS returns the timestamp above which the region's former leaders have read and written nothing; false if SetSynced
+// was not called for this term.
+func (c *Concurrency) syncedTS(regionID, term uint64) (ts uint64, ok bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return c.synced[regionID] == term && term != 0
+	s := c.synced[regionID]
+	return s.ts, s.term == term && term != 0
 }
 
 // retain drops what is kept of regions that have left the store.

@@ -43,6 +43,7 @@ type Manager struct {
 	conc    *Concurrency
 	latches *latches
 	memory  *memoryLocks
+	recent  *recentWrites
 	waits   *lockWaits
 	opts    ManagerOptions
 }
@@ -50,7 +51,10 @@ type Manager struct {
 // NewManager returns a manager on store. All users of the store share c.
 func NewManager(store storage.Store, c *Concurrency, o ManagerOptions) *Manager {
 	o = o.withDefaults()
-	return &Manager{memory: newMemoryLocks(o.LockMemory), store: store, conc: c, latches: newLatches(), waits: newLockWaits(), opts: o}
+	return &Manager{
+		store: store, conc: c, latches: newLatches(), memory: newMemoryLocks(o.LockMemory), recent: newRecentWrites(recentBits),
+		waits: newLockWaits(), opts: o,
+	}
 }
 
 // DefaultLockWait is the longest wait of a pessimistic lock request.
@@ -94,6 +98,9 @@ type command struct {
 
 	leads   leadership
 	changes []memoryChange // of pessimistic locks in memory, to be made once mods are applied
+
+	synced   bool   // max_ts is right for this leadership
+	syncedTS uint64 // if so, former leaders have written nothing above it
 }
 
 // sortedKeysMin is the number of keys from which on one walk over them beats looking each up.
@@ -134,9 +141,10 @@ func (m *Manager) begin(ctx context.Context, pb *kvrpcpb.Context, keys [][]byte)
 	// What was checked on this snapshot holds for a write under the same leader and the same bounds only.
 	c.at.Term, c.at.Epoch = c.snap.Term(), c.snap.Region().GetRegionEpoch()
 	c.leads = leadershipOf(c.snap)
+	c.syncedTS, c.synced = m.conc.syncedTS(c.at.ID, c.at.Term)
 	first, last := mvcc.EncodeKey(keys[0]), mvcc.EncodeKey(keys[len(keys)-1])
 	if err = join(inRegion(c.snap, keys[0], first), inRegion(c.snap, keys[len(keys)-1], last)); err == nil {
-		c.reader, err = newReader(c.snap, first, last, len(keys))
+		c.reader = newReader(c.snap, first, last, len(keys))
 	}
 	if err != nil {
 		return c, join(err, c.snap.Close())
@@ -144,7 +152,7 @@ func (m *Manager) begin(ctx context.Context, pb *kvrpcpb.Context, keys [][]byte)
 	return c, nil
 }
 
-func newReader(snap storage.Snapshot, first, last []byte, n int) (*mvcc.Reader, error) {
+func newReader(snap storage.Snapshot, first, last []byte, n int) *mvcc.Reader {
 	if n < sortedKeysMin {
 		return mvcc.NewReader(snap)
 	}

@@ -153,7 +153,7 @@ func (w waitTest) unlockNow(start uint64, key string) {
 func TestRetain(t *testing.T) {
 	s, w := newLedStore(t)
 	require.Nil(t, w.lock(10, -1, "a"))
-	w.m.conc.SetSynced(7, 3)
+	w.m.conc.SetSynced(7, 3, 0)
 	here := map[uint64]uint64{storagetest.RegionID: s.term, 7: 3}
 	retain := func() {
 		w.m.Retain(func(id uint64) (uint64, bool) { term, ok := here[id]; return term, ok })

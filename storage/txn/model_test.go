@@ -35,7 +35,8 @@ type model struct {
 	tso   *atomic.Uint64
 	pick  func(n int) int // random in [0, n)
 
-	lockWait int64 // of pessimistic locks, milliseconds; -1: clients do not wait
+	lockWait int64  // of pessimistic locks, milliseconds; -1: clients do not wait
+	pause    func() // called between the requests of a client, if set
 
 	mu    *sync.Mutex
 	txns  *[]*modelTxn
@@ -71,7 +72,8 @@ func TestModelSequential(t *testing.T) {
 	base, _ := newManager(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		store := &ledStore{Store: base, term: storagetest.Term, region: storagetest.Region()}
-		m := newManagerOn(store)
+		m, other := newManagerOn(store), newManagerOn(store)
+		m.recent, other.recent = newRecentWrites(3), newRecentWrites(3) // slots are shared
 		_, err := m.DeleteRange(context.Background(), &kvrpcpb.DeleteRangeRequest{Context: storagetest.Context()})
 		require.NoError(rt, err)
 		d := &model{
@@ -80,11 +82,15 @@ func TestModelSequential(t *testing.T) {
 			pick: func(n int) int { return rapid.IntRange(0, n-1).Draw(rt, "pick") },
 		}
 		d.tso.Store(1000 << 18)
-		for range rapid.IntRange(1, 40).Draw(rt, "steps") {
-			if d.pick(8) == 0 { // the leader changes, and with it the locks in memory are lost
-				m.conc.SetSynced(storagetest.RegionID, store.term+1)
+		// The other store leads: the locks in memory are lost, and it does not know what was written meanwhile.
+		d.pause = func() {
+			if d.pick(8) == 0 {
 				store.term++
+				d.m, other = other, d.m
+				d.m.conc.SetSynced(storagetest.RegionID, store.term, d.now())
 			}
+		}
+		for range rapid.IntRange(1, 40).Draw(rt, "steps") {
 			d.step()
 		}
 		d.verify()
@@ -251,6 +257,9 @@ func (d *model) prewriteRetrying(x *modelTxn, part []*kvrpcpb.Mutation) (resp *k
 		}
 	}
 	d.hold(x, req)
+	if d.pause != nil {
+		d.pause()
+	}
 	for try := 0; try < 5; try++ {
 		var err error
 		resp, err = d.m.Prewrite(context.Background(), req)

@@ -125,6 +125,9 @@ func (r *lockRequest) lockKey(c *command, k *lockKey) (blocked *mvcc.Lock, err e
 // checkVersions looks for commits after for_update_ts and for the transaction's own rollback. A rollback of another is no
 // reason to start over: nothing has changed.
 func (r *lockRequest) checkVersions(c *command, k *lockKey) error {
+	if c.unwritten(k.encoded, r.req.StartVersion) {
+		return nil
+	}
 	v, ok, err := c.reader.Newest(k.encoded, mvcc.TSMax)
 	for ok && v.Type == mvcc.WriteRollback && v.CommitTS > max(r.req.ForUpdateTs, r.req.StartVersion) {
 		v, ok, err = c.reader.Older(k.encoded)

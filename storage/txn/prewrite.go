@@ -175,7 +175,7 @@ func (p *prewrite) pessimistic() bool { return p.req.ForUpdateTs > 0 }
 
 // run checks and writes.
 func (p *prewrite) run(c *command) error {
-	if p.choosesTS() && !c.m.conc.Synced(c.at.ID, c.at.Term) {
+	if p.choosesTS() && !c.synced {
 		return &storage.RegionError{Pb: &errorpb.Error{
 			Message:               "max_ts is not known yet",
 			MaxTimestampNotSynced: &errorpb.MaxTimestampNotSynced{},

@@ -72,12 +72,14 @@ func (p *prewrite) checkOwnLock(c *command, k *prewriteKey, lock *mvcc.Lock) err
 // amend takes a key whose pessimistic lock got lost, as may happen to one that was not replicated, if nothing has been
 // committed since the transaction began.
 func (p *prewrite) amend(c *command, k *prewriteKey) error {
-	v, ok, err := c.reader.Newest(k.encoded, mvcc.TSMax)
-	if err != nil {
-		return err
-	}
-	if ok && v.CommitTS >= p.req.StartVersion {
-		return p.unlessCommitted(c, k, p.lockNotFound(k))
+	if !c.unwritten(k.encoded, p.req.StartVersion) {
+		v, ok, err := c.reader.Newest(k.encoded, mvcc.TSMax)
+		if err != nil {
+			return err
+		}
+		if ok && v.CommitTS >= p.req.StartVersion {
+			return p.unlessCommitted(c, k, p.lockNotFound(k))
+		}
 	}
 	return p.assert(c, k)
 }
@@ -100,8 +102,11 @@ func (p *prewrite) checkVersions(c *command, k *prewriteKey) error {
 }
 
 // conflicts looks at the versions from the transaction's start on: others', and its own if the request is a repetition.
-// none says that the key has no version at all.
+// none says that the key is known to have no version at all.
 func (p *prewrite) conflicts(c *command, k *prewriteKey) (none bool, err error) {
+	if c.unwritten(k.encoded, p.req.StartVersion) {
+		return false, nil
+	}
 	v, ok, err := c.reader.Newest(k.encoded, mvcc.TSMax)
 	none = err == nil && !ok
 	for ; ok && v.CommitTS >= p.req.StartVersion; v, ok, err = c.reader.Older(k.encoded) {
@@ -154,7 +159,7 @@ func (p *prewrite) lockNotFound(k *prewriteKey) error {
 
 // unlessCommitted returns err, unless it comes of the transaction's own commit: then the request is a repetition.
 func (p *prewrite) unlessCommitted(c *command, k *prewriteKey, err error) error {
-	o, failed := c.reader.Outcome(k.encoded, p.req.StartVersion)
+	o, failed := c.outcome(k.encoded, p.req.StartVersion)
 	if failed != nil {
 		return failed
 	}

@@ -73,7 +73,7 @@ func (c *command) rollback(k txnKey, startTS uint64, protected bool) (commitTS u
 
 // rollbackMissing leaves a rollback where the transaction has no lock, so that it never will.
 func (c *command) rollbackMissing(k txnKey, startTS uint64, protected bool, holder *mvcc.Lock) (commitTS uint64, err error) {
-	o, err := c.reader.Outcome(k.encoded, startTS)
+	o, err := c.outcome(k.encoded, startTS)
 	if err != nil {
 		return 0, err
 	}

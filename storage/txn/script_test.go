@@ -38,7 +38,7 @@ func newManager(t testing.TB) (*storagetest.Store, *Manager) {
 
 func newManagerOn(store storage.Store) *Manager {
 	conc := NewConcurrency()
-	conc.SetSynced(storagetest.RegionID, storagetest.Term)
+	conc.SetSynced(storagetest.RegionID, storagetest.Term, 0)
 	return NewManager(store, conc, ManagerOptions{})
 }
 

@@ -106,7 +106,7 @@ func (s *statusCheck) run(c *command) error {
 
 // stale finds a lock that a late request took in spite of conflicts when its transaction had already ended, and removes it.
 func (s *statusCheck) stale(c *command, lock *mvcc.Lock) (ended bool, err error) {
-	o, err := c.reader.Outcome(s.key.encoded, lock.StartTS)
+	o, err := c.outcome(s.key.encoded, lock.StartTS)
 	if err != nil || o.Fate == mvcc.FateUnknown {
 		return false, err
 	}
@@ -148,7 +148,7 @@ func (s *statusCheck) notPrimary(c *command, lock *mvcc.Lock) error {
 
 // missing answers for a key without the transaction's lock. holder is another's.
 func (s *statusCheck) missing(c *command, holder *mvcc.Lock) error {
-	o, err := c.reader.Outcome(s.key.encoded, s.req.LockTs)
+	o, err := c.outcome(s.key.encoded, s.req.LockTs)
 	if err != nil {
 		return err
 	}

@@ -46,6 +46,7 @@ func newTwins(t *rapid.T, store *storagetest.Store) *twins {
 	_, err := m.DeleteRange(context.Background(), &kvrpcpb.DeleteRangeRequest{Context: storagetest.Context()})
 	require.NoError(t, err)
 	m.memory.regionMax = []int64{0, 400, regionLocksMax}[rapid.IntRange(0, 2).Draw(t, "memory")] // for none, one or two, all
+	m.recent = newRecentWrites([]uint{0, 1, 8}[rapid.IntRange(0, 2).Draw(t, "recent")])          // all keys share a slot, some, none
 	return &twins{t, store, m, newNaive()}
 }
 
