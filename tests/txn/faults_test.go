@@ -203,6 +203,15 @@ func (s *faultyStore) KvPessimisticLock(ctx context.Context, req *kvrpcpb.Pessim
 	})
 }
 
+// A transaction that is stalled beats before it dies: its locks are not to live for longer than others wait.
+func (s *faultyStore) KvTxnHeartBeat(ctx context.Context, req *kvrpcpb.TxnHeartBeatRequest) (*kvrpcpb.TxnHeartBeatResponse, error) {
+	short := *req
+	short.AdviseLockTtl -= uint64((20*time.Second - shortLife) / time.Millisecond)
+	return call(s, ctx, &short, false, "heartbeat", s.Store.KvTxnHeartBeat, func(e *errorpb.Error) *kvrpcpb.TxnHeartBeatResponse {
+		return &kvrpcpb.TxnHeartBeatResponse{RegionError: e}
+	})
+}
+
 func (s *faultyStore) KVPessimisticRollback(ctx context.Context, req *kvrpcpb.PessimisticRollbackRequest) (*kvrpcpb.PessimisticRollbackResponse, error) {
 	return call(s, ctx, req, true, "pessimistic rollback", s.Store.KVPessimisticRollback, func(e *errorpb.Error) *kvrpcpb.PessimisticRollbackResponse {
 		return &kvrpcpb.PessimisticRollbackResponse{RegionError: e}
