@@ -32,9 +32,10 @@ type aggregation struct {
 	next  int // the group to put out
 	ready bool
 
-	frozen  *frozenGroups
-	parts   *partitions // of the groups being read; nil: all fit so far
-	pending []part      // to be merged
+	frozen    *frozenGroups
+	overflows []*overflow
+	parts     *partitions // of the groups being read; nil: all fit so far
+	pending   []part      // to be merged
 	account
 }
 
@@ -54,9 +55,9 @@ func newAggregation(e *tipb.Executor, inputs []Operator, env *Env) (Operator, er
 		return nil, err
 	}
 	switch {
-	case plan.groupBy == 0:
+	case plan.groupBy == 0 && len(a.table.divisible()) == 0:
 		a.dir = nil
-	case a.dir != nil && plan.mergeable():
+	case a.dir != nil && plan.groupBy > 0 && plan.mergeable():
 		a.state, err = plan.overState()
 	}
 	return a, err
@@ -66,9 +67,9 @@ func (a *aggregation) Fields() []*tipb.FieldType { return a.plan.fields }
 
 func (a *aggregation) Close() error {
 	a.account.close()
-	errs := []error{a.in.Close(), a.parts.abort()}
-	for _, p := range a.pending {
-		errs = append(errs, p.run.Remove())
+	errs := []error{a.in.Close(), a.parts.abort(), removeAll(a.pending)}
+	for _, o := range a.overflows {
+		errs = append(errs, o.close())
 	}
 	return errors.Join(errs...)
 }
@@ -123,17 +124,34 @@ func (a *aggregation) add(ctx context.Context, cols []arrow.Array, rows, depth i
 	if err := a.table.add(cols, rows); err != nil {
 		return err
 	}
-	if depth >= maxSplits || a.frozen != nil {
-		return a.set(a.table.bytes() + a.parts.bytes() + a.frozen.bytes())
-	}
-	tight, err := a.resize(a.table.bytes() + a.parts.bytes())
-	switch {
-	case !tight:
+	if tight, err := a.resize(a.bytes()); !tight {
 		return err
-	case a.state == nil:
-		return a.freeze(depth)
 	}
-	return a.split(ctx, depth)
+	return a.relieve(ctx, depth)
+}
+
+func (a *aggregation) bytes() int64 {
+	n := a.table.bytes() + a.parts.bytes() + a.frozen.bytes()
+	for _, o := range a.overflows {
+		n += o.parts.bytes()
+	}
+	return n
+}
+
+// relieve takes memory from the table, whose rows were split depth times, or keeps it from growing, as far as there is a way.
+func (a *aggregation) relieve(ctx context.Context, depth int) error {
+	switch {
+	case a.state != nil && depth < maxSplits:
+		return a.split(ctx, depth)
+	case a.state == nil && a.plan.groupBy > 0 && a.frozen == nil && depth < maxSplits:
+		if err := a.freeze(depth); err != nil {
+			return err
+		}
+	}
+	if err := a.drainSets(ctx); err != nil {
+		return err
+	}
+	return a.set(a.bytes())
 }
 
 // split moves the table's groups to files.
@@ -166,6 +184,13 @@ func (a *aggregation) split(ctx context.Context, depth int) (err error) {
 // for frozen ones, which come first.
 func (a *aggregation) finish(ctx context.Context, depth int) error {
 	a.next = 0
+	if err := a.finishParts(ctx, depth); err != nil {
+		return err
+	}
+	return a.settle(ctx)
+}
+
+func (a *aggregation) finishParts(ctx context.Context, depth int) error {
 	if a.parts == nil {
 		return nil
 	}
@@ -175,11 +200,24 @@ func (a *aggregation) finish(ctx context.Context, depth int) error {
 		}
 	}
 	runs, err := a.parts.finish()
-	for _, r := range runs {
-		a.pending = append(a.pending, part{run: r, depth: depth + 1})
-	}
+	a.pending = appendParts(a.pending, runs, depth+1)
 	a.parts, a.frozen = nil, nil
 	return err
+}
+
+func appendParts(parts []part, runs []*spill.Run, depth int) []part {
+	for _, r := range runs {
+		parts = append(parts, part{run: r, depth: depth})
+	}
+	return parts
+}
+
+func removeAll(parts []part) error {
+	var errs []error
+	for _, p := range parts {
+		errs = append(errs, p.run.Remove())
+	}
+	return errors.Join(errs...)
 }
 
 // mergePart fills the table with the groups of the last file pending.
@@ -208,20 +246,5 @@ func (a *aggregation) readPart(ctx context.Context, p part) error {
 	if err := a.set(0); err != nil {
 		return err
 	}
-	in, err := newRunSource(a.pendingPlan().types, p.run)
-	if err != nil {
-		return err
-	}
-	for {
-		b, err := in.Next(ctx)
-		if err == io.EOF {
-			return in.Close()
-		}
-		if err == nil {
-			err = a.add(ctx, b.Cols, b.Rows, p.depth)
-		}
-		if err != nil {
-			return errors.Join(err, in.Close())
-		}
-	}
+	return readRun(ctx, p.run, func(b Batch) error { return a.add(ctx, b.Cols, b.Rows, p.depth) })
 }

@@ -10,7 +10,7 @@ import (
 // frozenGroups are the groups that an aggregation had when memory became tight, where its functions need all rows of a group
 // together: DISTINCT, or GROUP_CONCAT in an order. Their rows go on into the table; those of other groups go to files, by a
 // hash of the group, and are aggregated file by file when the table's groups are put out. What a frozen group holds still
-// grows: a few groups that do not fit in memory end the query.
+// grows, but for values of DISTINCT, see overflow: a few groups of long lists that do not fit in memory end the query.
 //
 // Groups are known by the hashes of their keys. A group that shares its hash with a frozen one is taken for it, from its
 // first row on: it joins the table, which does no harm.
@@ -49,7 +49,7 @@ func (a *aggregation) freeze(depth int) (err error) {
 		return err
 	}
 	a.frozen = f
-	return a.set(a.table.bytes() + f.bytes())
+	return nil
 }
 
 // setAside puts the rows of groups that are not frozen into files, and returns the others.

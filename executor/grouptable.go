@@ -300,6 +300,16 @@ func (t *groupTable) bytes() int64 {
 	return n
 }
 
+// divisible are the functions whose DISTINCT values can wait in files.
+func (t *groupTable) divisible() (sets []*agg.Distinct) {
+	for i := range t.funcs {
+		if d, ok := t.funcs[i].Accumulator.(*agg.Distinct); ok && d.Divisible() {
+			sets = append(sets, d)
+		}
+	}
+	return sets
+}
+
 // output makes the batch of groups [from, to): the result, or, with state set, all functions' partial state.
 func (t *groupTable) output(from, to int, state bool) (Batch, error) {
 	cols := make([]arrow.Array, 0, len(t.plan.stateTypes))

@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"errors"
+	"io"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/pingcap/tipb/go-tipb"
@@ -178,4 +179,25 @@ func (s *runSource) Next(ctx context.Context) (Batch, error) {
 		return Batch{}, err
 	}
 	return s.Reader.Next()
+}
+
+// readRun gives the batches of a run to use.
+func readRun(ctx context.Context, run *spill.Run, use func(Batch) error) error {
+	in, err := run.Open()
+	if err != nil {
+		return err
+	}
+	for err == nil {
+		var b Batch
+		if err = ctx.Err(); err != nil {
+			break
+		}
+		if b, err = in.Next(); err == nil {
+			err = use(b)
+		}
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	return errors.Join(err, in.Close())
 }

@@ -198,11 +198,45 @@ func TestAggregationWholeSpills(t *testing.T) {
 	})
 }
 
-// One group that does not fit ends the query, and says why.
+// One group, or none to group by, with more distinct values than fit: they wait in files. Some rows have NULLs, strings differ
+// in case, and values that are there already when memory gets tight come again.
+func TestDistinctSpills(t *testing.T) {
+	wide := decimalType(40, 2)
+	funcs := exprs(distinct(fn(tipb.ExprType_Count, bigint, col(1, folded))), distinct(fn(tipb.ExprType_Sum, wide, col(2, spillFields[2]))),
+		distinct(fn(tipb.ExprType_Avg, decimalType(40, 6), col(2, spillFields[2]))),
+		distinct(fn(tipb.ExprType_Count, bigint, col(1, folded), col(0, bigint))), distinct(fn(tipb.ExprType_Agg_BitXor, ubigint, col(4, bigint))),
+		fn(tipb.ExprType_Count, bigint, intConst(1)), distinct(fn(tipb.ExprType_Max, bigint, col(4, bigint))))
+	few := call(tipb.ScalarFuncSig_ModIntSignedSigned, col(4, bigint), intConst(3))
+	rapid.Check(t, func(t *rapid.T) {
+		in := randomTable(rapid.Uint64().Draw(t, "seed"), 4_000, rapid.SampledFrom([]int{5_000, 1_000_000}).Draw(t, "keys"))
+		chosen := []*tipb.Expr{funcs[rapid.IntRange(0, 4).Draw(t, "DISTINCT")]}
+		if rapid.Bool().Draw(t, "two") {
+			chosen = append(chosen, funcs[rapid.IntRange(0, len(funcs)-1).Draw(t, "function")])
+		}
+		groupBy := rapid.SampledFrom([][]*tipb.Expr{nil, exprs(few), exprs(col(0, bigint))}).Draw(t, "group by")
+		sameSpilled(t, rapid.Int64Range(350_000, 420_000).Draw(t, "limit"), false, aggOf(leaf(0), groupBy, chosen...), in)
+	})
+}
+
+// Values that do not fit are split again, as often as it takes.
+func TestDistinctSplitsAgain(t *testing.T) {
+	root := aggOf(leaf(0), nil, distinct(fn(tipb.ExprType_Count, bigint, col(4, bigint))))
+	sameSpilled(t, 500_000, false, root, randomTable(1, 200_000, 1000))
+}
+
+func TestDistinctFullDisk(t *testing.T) {
+	root := aggOf(leaf(0), exprs(col(0, bigint)), distinct(fn(tipb.ExprType_Count, bigint, col(4, bigint))))
+	testFullDisk(t, 500_000, root, randomTable(1, 10_000, 3))
+}
+
+// One group whose parts cannot wait in files, and that does not fit, ends the query, and says why.
 func TestAggregationWholeTooLarge(t *testing.T) {
-	root := aggOf(leaf(0), exprs(intConst(1)), distinct(fn(tipb.ExprType_Count, bigint, col(4, bigint))))
-	_, err := rowsUnder(t, spilling(&spill.MemFS{}, 200_000), root, randomTable(1, 20_000, 1000))
-	require.ErrorContains(t, err, "exceeding the allowed memory limit for a single SQL query")
+	ordered := fn(tipb.ExprType_GroupConcat, varchar, col(1, folded), strConst("; "))
+	ordered.OrderBy = []*tipb.ByItem{by(true, col(4, bigint))}
+	for _, groupBy := range [][]*tipb.Expr{nil, exprs(intConst(1))} {
+		_, err := rowsUnder(t, spilling(&spill.MemFS{}, 200_000), aggOf(leaf(0), groupBy, ordered), randomTable(1, 20_000, 1000))
+		require.ErrorContains(t, err, "exceeding the allowed memory limit for a single SQL query")
+	}
 }
 
 func TestAggregationFullDisk(t *testing.T) {
