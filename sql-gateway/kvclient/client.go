@@ -72,7 +72,7 @@ type Client struct {
 // New makes a client.
 func New(p Placement, d Dialer, opts Options) *Client {
 	opts.fill()
-	c := &Client{opts: opts, placement: p, stores: &stores{placement: p, dialer: d, byID: map[uint64]Store{}}}
+	c := &Client{opts: opts, placement: p, stores: newStores(p, d)}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.beating, c.stopBeat = context.WithCancel(c.ctx)
 	c.regions = newRegionCache(p, opts.Now)

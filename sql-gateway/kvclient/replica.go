@@ -33,19 +33,23 @@ func (s *Snapshot) From(from ReadFrom) *Snapshot {
 // leader that is asked is the right one, whatever others there are.
 const replicasAgeMax = 5 * time.Second
 
+// shunFor is how long a store that could not be reached is left out of reads that others can serve.
+const shunFor = 5 * time.Second
+
 // replica is r with the peer to ask in its leader's place; nil to ask the leader.
 func (s *Snapshot) replica(r *Region) *Region {
 	if s.from == FromLeader {
 		return nil
 	}
-	if s.c.opts.Now().Sub(r.since) > replicasAgeMax {
+	now := s.c.opts.Now()
+	if now.Sub(r.since) > replicasAgeMax {
 		s.c.regions.drop(r) // the next read asks
 	}
 	peers := r.Meta.Peers
 	for range peers {
 		p := peers[s.c.turn.Add(1)%uint64(len(peers))]
 		leads := p.Id == r.Leader.GetId()
-		if p.Role != metapb.PeerRole_Voter || p.IsWitness || leads && s.from == FromFollower {
+		if p.Role != metapb.PeerRole_Voter || p.IsWitness || leads && s.from == FromFollower || s.c.stores.shuns(p.StoreId, now) {
 			continue
 		}
 		if leads && s.from == FromAny {
@@ -56,23 +60,37 @@ func (s *Snapshot) replica(r *Region) *Region {
 	return nil
 }
 
-// sendTo sends a read to r: to the replica whose turn it is, and to the leader where that one cannot serve it. done is that of
-// Client.sendTo.
+// sendTo sends a read to r: to the replica whose turn it is, to the next one at once where a store cannot be reached, and to
+// the leader where replicas cannot serve it. done is that of Client.sendTo.
 func (s *Snapshot) sendTo(ctx context.Context, bo *Backoff, r *Region, do func(Store, *Region) (*errorpb.Error, error)) (done bool, err error) {
-	if other := s.replica(r); other != nil {
-		st, err := s.c.stores.get(ctx, other.Leader.StoreId)
-		if err == nil {
-			var regionErr *errorpb.Error
-			regionErr, err = do(st, other)
-			if err == nil && regionErr == nil {
-				return true, nil
-			}
+	for range r.Meta.Peers {
+		other := s.replica(r)
+		if other == nil {
+			break
 		}
+		served, err := s.tryReplica(ctx, other, do)
 		if p := (permanent{}); errors.As(err, &p) {
 			return false, p.error
 		}
+		if served {
+			return true, nil
+		}
+		if err == nil || ctx.Err() != nil {
+			break
+		}
+		s.c.stores.shun(other.Leader.StoreId, s.c.opts.Now().Add(shunFor))
 	}
 	return s.c.sendTo(ctx, bo, r, do)
+}
+
+// tryReplica asks one peer. The error is that of the call; one that answers with a region error has not served.
+func (s *Snapshot) tryReplica(ctx context.Context, r *Region, do func(Store, *Region) (*errorpb.Error, error)) (served bool, err error) {
+	st, err := s.c.stores.get(ctx, r.Leader.StoreId)
+	if err != nil {
+		return false, err
+	}
+	refusal, err := do(st, r)
+	return err == nil && refusal == nil, err
 }
 
 // send is sendTo for the region of key, until the read gets through.

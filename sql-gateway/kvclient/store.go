@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/pingcap/kvproto/pkg/coprocessor"
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
@@ -63,8 +64,13 @@ type stores struct {
 	placement Placement
 	dialer    Dialer
 
-	mu   sync.RWMutex
-	byID map[uint64]Store
+	mu      sync.RWMutex
+	byID    map[uint64]Store
+	shunned map[uint64]time.Time // until when
+}
+
+func newStores(p Placement, d Dialer) *stores {
+	return &stores{placement: p, dialer: d, byID: map[uint64]Store{}, shunned: map[uint64]time.Time{}}
 }
 
 func (s *stores) get(ctx context.Context, id uint64) (Store, error) {
@@ -92,4 +98,19 @@ func (s *stores) forget(id uint64) {
 	s.mu.Lock()
 	delete(s.byID, id)
 	s.mu.Unlock()
+}
+
+// shun notes that a store cannot be reached, and forgets its address.
+func (s *stores) shun(id uint64, until time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.byID, id)
+	s.shunned[id] = until
+}
+
+// shuns tells whether reads that others can serve should leave the store alone.
+func (s *stores) shuns(id uint64, now time.Time) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return now.Before(s.shunned[id])
 }
