@@ -32,7 +32,7 @@ type Engine struct {
 // names dir says that another engine has it.
 func Open(dir string, o Options) (*Engine, error) {
 	o = o.withDefaults()
-	if err := o.FS.MkdirAll(dir, 0o755); err != nil {
+	if err := makeDir(o.FS, dir); err != nil {
 		return nil, fmt.Errorf("create data directory %s: %w", dir, err)
 	}
 	lock, err := pebble.LockDirectory(dir, o.FS)
@@ -50,6 +50,27 @@ func Open(dir string, o Options) (*Engine, error) {
 		return nil, errors.Join(fmt.Errorf("open storage engine in %s: %w", dir, err), lock.Close())
 	}
 	return e, nil
+}
+
+// makeDir creates a directory, and those above it, so that a crash does not take it away again with what was synced in it.
+func makeDir(fs vfs.FS, dir string) error {
+	if _, err := fs.Stat(dir); err == nil {
+		return nil
+	}
+	parent := fs.PathDir(dir)
+	if parent != dir {
+		if err := makeDir(fs, parent); err != nil {
+			return err
+		}
+	}
+	if err := fs.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	d, err := fs.OpenDir(parent)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // Close flushes what has no write-ahead log and closes the database. Iterators, snapshots and batches must be closed.
