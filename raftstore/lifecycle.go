@@ -50,6 +50,31 @@ func (s *Store) recover() error {
 	return nil
 }
 
+// Unapplied calls fn for the changes in the logs that are not in the data yet, whether they are committed or not. Slices are
+// valid during the call. It is for a store that is open and not started.
+func (s *Store) Unapplied(fn func(m storage.Modify) error) error {
+	return s.raftLog.EachEntry(func(region uint64, e *raftpb.Entry) error {
+		if p := s.regions.get(region); p != nil && e.Index <= p.applied.Load() {
+			return nil
+		}
+		h, ok := entryHeader(e)
+		if !ok || h.kind != kindWrite {
+			return nil
+		}
+		for body := e.Data[headerBytes:]; len(body) > 0; {
+			m, rest, err := nextModify(body)
+			if err == nil {
+				err = fn(m)
+			}
+			if err != nil {
+				return fmt.Errorf("region %d, entry %d: %w", region, e.Index, err)
+			}
+			body = rest
+		}
+		return nil
+	})
+}
+
 // finishMarks does what was begun before the crash: replaces data by received snapshots and clears that of removed
 // peers.
 func (s *Store) finishMarks() error {

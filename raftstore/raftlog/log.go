@@ -49,6 +49,20 @@ func (l *Log) Regions() ([]uint64, error) {
 	return ids, err
 }
 
+// EachEntry calls fn for the entries of all logs, by region and index. Their data is valid during the call.
+func (l *Log) EachEntry(fn func(region uint64, e *raftpb.Entry) error) error {
+	return l.scan(cfEntry, nil, nil, func(key, value []byte) error {
+		if len(key) != 16 {
+			return fmt.Errorf("%w: key %x of an entry", ErrCorrupt, key)
+		}
+		e, err := decodeEntry(binary.BigEndian.Uint64(key[8:]), value)
+		if err != nil {
+			return err
+		}
+		return fn(binary.BigEndian.Uint64(key), &e)
+	})
+}
+
 // Marks calls fn for each region that has a mark. The slice is valid during the call.
 func (l *Log) Marks(fn func(region uint64, mark []byte) error) error {
 	return l.scan(cfMark, nil, nil, func(key, value []byte) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
@@ -26,32 +27,48 @@ const defaultSweepEvery = time.Hour
 // errAPIVersion is in the chain of the error of a store with data of another API version.
 var errAPIVersion = errors.New("the store has data of another API version")
 
-// checkAPI holds the store's data against the API version that it shall speak, and notes a change.
+// checkAPI holds the store's data, and what its raft log is about to add to it, against the API version that it shall speak,
+// and notes a change.
 func (s *Store) checkAPI(context.Context) error {
 	if s.ident.API == s.opts.API.Version {
 		return nil
 	}
-	if err := s.onlyTables(); err != nil {
+	if err := errors.Join(s.onlyTables(), s.raft.Unapplied(onlyTable)); err != nil {
 		return fmt.Errorf("%s holds data of API version %s, cannot speak %s: %w", s.opts.Dir, s.ident.API, s.opts.API.Version, err)
 	}
 	s.ident.API = s.opts.API.Version
 	return s.ident.save(s.opts.Dir)
 }
 
-// onlyTables returns an error unless all data is of kinds that are the same under every API version: that of SQL tables
-// and their catalog, whose keys begin with 'm' and 't'.
+// What is the same under every API version: the data of SQL tables and their catalog, whose keys begin with 'm' and 't'.
+// Between these ranges of user keys, and in the families of raw data, is what belongs to one version.
+var (
+	betweenTables = [][2]string{{"", "m"}, {"n", "t"}, {"u", ""}}
+	rawFamilies   = []storage.CF{storage.CFRaw, storage.CFRawLock, storage.CFRawWrite, storage.CFRawV2}
+)
+
+// onlyTables returns an error unless all data is of tables.
 func (s *Store) onlyTables() error {
-	for _, cf := range []storage.CF{storage.CFRaw, storage.CFRawLock, storage.CFRawWrite, storage.CFRawV2} {
+	for _, cf := range rawFamilies {
 		if err := s.empty(cf, "", ""); err != nil {
 			return err
 		}
 	}
 	for _, cf := range []storage.CF{storage.CFLock, storage.CFWrite, storage.CFDefault} {
-		for _, between := range [][2]string{{"", "m"}, {"n", "t"}, {"u", ""}} {
+		for _, between := range betweenTables {
 			if err := s.empty(cf, between[0], between[1]); err != nil {
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// onlyTable returns an error if a change puts anything but a table's data.
+func onlyTable(m storage.Modify) error {
+	isTables := len(m.Key) > 0 && (m.Key[0] == 'm' || m.Key[0] == 't')
+	if m.Op == storage.OpPut && (!isTables || slices.Contains(rawFamilies, m.CF)) {
+		return fmt.Errorf("%w: family %q gets key %x", errAPIVersion, byte(m.CF), m.Key)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/pingcap/kvproto/pkg/errorpb"
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 	"github.com/stretchr/testify/require"
@@ -72,5 +73,29 @@ func TestChangeOfAPIVersion(t *testing.T) {
 	c, err = start(v2)
 	require.NoError(t, err)
 	require.Equal(t, 1, stored())
+	require.NoError(t, c.Close())
+}
+
+// After a crash the data may lack what is in the log: that counts too.
+func TestAPIVersionAfterCrash(t *testing.T) {
+	ctx, dir, fs := context.Background(), t.TempDir(), vfs.NewCrashableMem()
+	c, err := StartCluster(ctx, ClusterOptions{Dir: dir, FS: fs})
+	require.NoError(t, err)
+	require.NoError(t, c.WaitReady(ctx))
+	client := kvclient.New(c.Placement(), c.Dialer(), kvclient.Options{})
+	require.NoError(t, client.Do(ctx, []byte("k"), func(_ kvclient.Store, rpc *kvrpcpb.Context) (*errorpb.Error, error) {
+		resp, err := c.Stores()[0].Service().RawPut(ctx, &kvrpcpb.RawPutRequest{Context: rpc, Key: []byte("k"), Value: []byte("1")})
+		return resp.GetRegionError(), err
+	}))
+	crashed := fs.CrashClone(vfs.CrashCloneCfg{})
+	require.NoError(t, client.Close())
+	require.NoError(t, c.Close())
+
+	for _, version := range []kvrpcpb.APIVersion{kvrpcpb.APIVersion_V2, kvrpcpb.APIVersion_V1TTL} {
+		_, err = StartCluster(ctx, ClusterOptions{Dir: dir, FS: crashed, API: APIOptions{Version: version}})
+		require.ErrorIs(t, err, errAPIVersion)
+	}
+	c, err = StartCluster(ctx, ClusterOptions{Dir: dir, FS: crashed})
+	require.NoError(t, err)
 	require.NoError(t, c.Close())
 }

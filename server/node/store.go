@@ -129,7 +129,7 @@ func prepareStore(ctx context.Context, o StoreOptions) (*Store, error) {
 	}
 	s := &Store{opts: o, log: o.Logger}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	for _, step := range []func(context.Context) error{s.listen, s.identify, s.openEngines, s.checkAPI, s.openRaft} {
+	for _, step := range []func(context.Context) error{s.listen, s.identify, s.openEngines, s.openRaft, s.checkAPI} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
@@ -161,6 +161,9 @@ func (s *Store) listen(context.Context) error {
 // identify reads who the store is, or has an id allocated.
 func (s *Store) identify(ctx context.Context) error {
 	if err := os.MkdirAll(s.opts.Dir, 0o755); err != nil {
+		return fmt.Errorf("store directory: %w", err)
+	}
+	if err := syncDir(filepath.Dir(s.opts.Dir)); err != nil {
 		return fmt.Errorf("store directory: %w", err)
 	}
 	id, err := loadIdent(s.opts.Dir)
