@@ -151,13 +151,11 @@ func (cm *committer) run(ctx context.Context) error {
 		cm.commitLater(cm.minCommitTS, true)
 		return nil
 	}
-	commitTS, err := cm.c.TS(ctx)
-	if err == nil {
-		err = cm.commitPrimary(ctx, bo, commitTS)
-	}
+	commitTS, err := cm.commitPrimary(ctx, bo)
 	if err != nil {
 		return cm.failed(err)
 	}
+	cm.commitLater(commitTS, false)
 	return nil
 }
 
@@ -177,9 +175,13 @@ func refused(err error) bool {
 	return errors.As(err, &conflict) || errors.As(err, &exists) || errors.Is(err, ErrRolledBack)
 }
 
-// commitPrimary makes the commit point of two phases, then commits the other keys in the background.
-func (cm *committer) commitPrimary(ctx context.Context, bo *Backoff, commitTS uint64) error {
+// commitPrimary makes the commit point of two phases.
+func (cm *committer) commitPrimary(ctx context.Context, bo *Backoff) (commitTS uint64, err error) {
 	for {
+		// A reader may have pushed min_commit_ts beyond the last one: a later one will do.
+		if commitTS, err = cm.c.TS(ctx); err != nil {
+			return 0, err
+		}
 		var resp *kvrpcpb.CommitResponse
 		err := cm.c.send(ctx, bo, cm.primary, func(st Store, r *Region) (*errorpb.Error, error) {
 			var err error
@@ -190,20 +192,13 @@ func (cm *committer) commitPrimary(ctx context.Context, bo *Backoff, commitTS ui
 		})
 		switch {
 		case err != nil:
-			return err
-		case resp.Error.GetCommitTsExpired() != nil:
-			// A reader pushed min_commit_ts beyond this ts: a later one will do.
-			if commitTS, err = cm.c.TS(ctx); err != nil {
-				return err
-			}
-			continue
-		case resp.Error != nil:
-			return keyError(resp.Error)
+			return 0, err
+		case resp.Error == nil:
+			return commitTS, nil
+		case resp.Error.CommitTsExpired == nil:
+			return 0, keyError(resp.Error)
 		}
-		break
 	}
-	cm.commitLater(commitTS, false)
-	return nil
 }
 
 // commitLater turns locks into commits in the background, the primary's where that is still to be done. Whatever fails is

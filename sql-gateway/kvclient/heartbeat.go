@@ -8,18 +8,21 @@ import (
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 )
 
-// txnLifeMax is how long a transaction's locks are kept alive.
-const txnLifeMax = time.Hour
+// How long the locks of a transaction are kept alive: a usual one, and one that flushes.
+const (
+	txnLifeMax  = time.Hour
+	bulkLifeMax = 24 * time.Hour
+)
 
 // keepAlive extends the life of the primary lock of a transaction that began age ago, and whose lock lives for life from now
-// on, again and again until the returned function is called, the lock is gone, or the transaction is too old: then others
-// may resolve it.
-func (c *Client) keepAlive(startTS uint64, primary []byte, age, life time.Duration) (stop func()) {
+// on, again and again until the returned function is called, the lock is gone, or the transaction is ageMax old: then others may
+// resolve it.
+func (c *Client) keepAlive(startTS uint64, primary []byte, age, life, ageMax time.Duration) (stop func()) {
 	ctx, cancel := context.WithCancel(c.beating)
 	c.beats.Add(1)
 	go func() {
 		defer c.beats.Done()
-		for ; age < txnLifeMax; life = lockTTLMax {
+		for ; age < ageMax; life = lockTTLMax {
 			if c.opts.Sleep(ctx, life/2) != nil {
 				return
 			}

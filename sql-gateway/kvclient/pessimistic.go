@@ -112,7 +112,7 @@ func (l *lockCall) run(ctx context.Context, keys [][]byte) error {
 		if err := l.batch(ctx, bo, batch{r, first}); err != nil {
 			return err
 		}
-		t.pess.stop = t.c.keepAlive(t.startTS, t.pess.primary, t.c.opts.Now().Sub(t.began), lockTTLMax)
+		t.pess.stop = t.c.keepAlive(t.startTS, t.pess.primary, t.c.opts.Now().Sub(t.began), lockTTLMax, txnLifeMax)
 		keys, l.partly = keys[len(first):], true
 	}
 	return l.all(ctx, bo, keys)

@@ -17,18 +17,18 @@ type itemBatch struct {
 	items  []int32
 }
 
-// cut groups items by region and by size.
-func (cm *committer) cut(ctx context.Context, bo *Backoff, items []int32) ([]itemBatch, error) {
+// cut groups items of a buffer by region and by size.
+func (c *Client) cut(ctx context.Context, bo *Backoff, buf *buffer, items []int32) ([]itemBatch, error) {
 	var out []itemBatch
 	for len(items) > 0 {
-		span := KeyRange{cm.buf.entries[items[0]].key, cm.buf.entries[items[len(items)-1]].key}
-		r, err := cm.c.regions.locateFirst(ctx, bo, span)
+		span := KeyRange{buf.entries[items[0]].key, buf.entries[items[len(items)-1]].key}
+		r, err := c.regions.locateFirst(ctx, bo, span)
 		if err != nil {
 			return nil, err
 		}
 		n, size := 0, 0
 		for ; n < len(items) && size < PrewriteBytesMax; n++ {
-			e := &cm.buf.entries[items[n]]
+			e := &buf.entries[items[n]]
 			if !r.Range.contains(e.key) {
 				break
 			}
@@ -40,22 +40,58 @@ func (cm *committer) cut(ctx context.Context, bo *Backoff, items []int32) ([]ite
 	return out, nil
 }
 
+// sendBatches runs do on batches, concurrently if there are several.
+func (c *Client) sendBatches(ctx context.Context, bo *Backoff, batches []itemBatch, do func(context.Context, *Backoff, itemBatch) error) error {
+	if len(batches) == 1 {
+		return do(ctx, bo, batches[0])
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(c.opts.Concurrency)
+	for _, b := range batches {
+		g.Go(func() error { return do(ctx, bo.Fork(), b) })
+	}
+	return g.Wait()
+}
+
+// lockCarrier sends the request that is to take the locks of a batch.
+type lockCarrier func(Store, *Region) (*errorpb.Error, []*kvrpcpb.KeyError, error)
+
+// takeLocks sends a batch whose first key is first until its locks are there. Locks in the way are resolved, or waited for up
+// to blockedMax. It returns false if the keys have to be cut by region again.
+func (c *Client) takeLocks(ctx context.Context, bo *Backoff, r *Region, first []byte, blockedMax time.Duration, send lockCarrier) (through bool, err error) {
+	var blocked time.Time
+	for {
+		var refused []*kvrpcpb.KeyError
+		through, err := c.sendTo(ctx, bo, r, func(st Store, r *Region) (regionErr *errorpb.Error, err error) {
+			regionErr, refused, err = send(st, r)
+			return regionErr, err
+		})
+		if err != nil || !through {
+			return false, unavailable(first, err)
+		}
+		locks, err := splitLocks(refused)
+		if err != nil || len(locks) == 0 {
+			return err == nil, err
+		}
+		if blocked.IsZero() {
+			blocked = c.opts.Now()
+		}
+		if err := c.resolveForWrite(ctx, bo, locks, blocked, blockedMax); err != nil {
+			return false, err
+		}
+	}
+}
+
 // prewriteAll prewrites items by region, concurrently, until every lock is there or, in one phase, everything is committed.
 func (cm *committer) prewriteAll(ctx context.Context, bo *Backoff, items []int32) error {
-	batches, err := cm.cut(ctx, bo, items)
+	batches, err := cm.c.cut(ctx, bo, cm.buf, items)
 	if err != nil {
 		return err
 	}
-	if len(batches) == 1 {
-		return cm.prewrite(ctx, bo, batches[0])
+	if len(batches) > 1 {
+		cm.severalRequests()
 	}
-	cm.severalRequests()
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(cm.c.opts.Concurrency)
-	for _, b := range batches {
-		g.Go(func() error { return cm.prewrite(ctx, bo.Fork(), b) })
-	}
-	return g.Wait()
+	return cm.c.sendBatches(ctx, bo, batches, cm.prewrite)
 }
 
 // severalRequests rules one phase out, and keeps alive the locks that will be there before the last request is through.
@@ -65,46 +101,31 @@ func (cm *committer) severalRequests() {
 	cm.onePC = false
 	if !cm.beating && cm.forUpdateTS == 0 {
 		cm.beating = true
-		cm.stopBeat = cm.c.keepAlive(cm.startTS, cm.primary, cm.age, cm.life)
+		cm.stopBeat = cm.c.keepAlive(cm.startTS, cm.primary, cm.age, cm.life, txnLifeMax)
 	}
 }
 
-// prewrite sends one batch until its locks are there. Locks in the way are resolved, or waited for.
+// prewrite sends one batch until its locks are there.
 func (cm *committer) prewrite(ctx context.Context, bo *Backoff, b itemBatch) error {
 	req := cm.request(b.items)
-	var blocked time.Time
-	for {
-		var resp *kvrpcpb.PrewriteResponse
-		through, err := cm.c.sendTo(ctx, bo, b.region, func(st Store, r *Region) (*errorpb.Error, error) {
+	var resp *kvrpcpb.PrewriteResponse
+	through, err := cm.c.takeLocks(ctx, bo, b.region, req.Mutations[0].Key, cm.blockedMax,
+		func(st Store, r *Region) (_ *errorpb.Error, _ []*kvrpcpb.KeyError, err error) {
 			req.Context = r.Context()
 			cm.mark(req)
-			var err error
 			if resp, err = st.KvPrewrite(ctx, req); err != nil {
 				cm.noteLost(req)
 			}
-			return resp.GetRegionError(), err
+			return resp.GetRegionError(), resp.GetErrors(), err
 		})
-		if err != nil {
-			return unavailable(req.Mutations[0].Key, err)
-		}
-		if !through {
-			return cm.prewriteAll(ctx, bo, b.items)
-		}
-		locks, err := splitLocks(resp.Errors)
-		if err != nil {
-			return err
-		}
-		if len(locks) == 0 {
-			cm.accept(req, resp)
-			return nil
-		}
-		if blocked.IsZero() {
-			blocked = cm.c.opts.Now()
-		}
-		if err := cm.resolveForWrite(ctx, bo, locks, blocked); err != nil {
-			return err
-		}
+	switch {
+	case err != nil:
+		return err
+	case !through:
+		return cm.prewriteAll(ctx, bo, b.items)
 	}
+	cm.accept(req, resp)
+	return nil
 }
 
 // request makes the request of a batch, but for what changes from one try to the next.
@@ -208,14 +229,14 @@ func splitLocks(errs []*kvrpcpb.KeyError) (locks []*kvrpcpb.LockInfo, err error)
 	return locks, nil
 }
 
-// resolveForWrite deals with locks in the way of a prewrite that has been blocked since then.
-func (cm *committer) resolveForWrite(ctx context.Context, bo *Backoff, locks []*kvrpcpb.LockInfo, since time.Time) error {
-	_, wait, err := cm.c.resolver.resolve(ctx, bo, 0, locks, true)
+// resolveForWrite deals with locks in the way of a request that has been blocked since then, and may be so up to most.
+func (c *Client) resolveForWrite(ctx context.Context, bo *Backoff, locks []*kvrpcpb.LockInfo, since time.Time, most time.Duration) error {
+	_, wait, err := c.resolver.resolve(ctx, bo, 0, locks, true)
 	if err != nil || !wait {
 		return err
 	}
 	timeout := &LockTimeoutError{Lock: locks[0]}
-	if cm.c.opts.Now().Sub(since) >= cm.blockedMax {
+	if c.opts.Now().Sub(since) >= most {
 		return timeout
 	}
 	return lockTimeout(bo.wait(ctx, backoffLock, timeout))
