@@ -44,6 +44,14 @@ func (r remote) KvPrewrite(ctx context.Context, req *kvrpcpb.PrewriteRequest) (*
 	return r.rpc.KvPrewrite(ctx, req)
 }
 
+func (r remote) KvFlush(ctx context.Context, req *kvrpcpb.FlushRequest) (*kvrpcpb.FlushResponse, error) {
+	return r.rpc.KvFlush(ctx, req)
+}
+
+func (r remote) KvBufferBatchGet(ctx context.Context, req *kvrpcpb.BufferBatchGetRequest) (*kvrpcpb.BufferBatchGetResponse, error) {
+	return r.rpc.KvBufferBatchGet(ctx, req)
+}
+
 func (r remote) KvCommit(ctx context.Context, req *kvrpcpb.CommitRequest) (*kvrpcpb.CommitResponse, error) {
 	return r.rpc.KvCommit(ctx, req)
 }

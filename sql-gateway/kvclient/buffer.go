@@ -44,6 +44,14 @@ const absent kvrpcpb.Op = -1
 // exists reports whether a reader sees a value.
 func (e *entry) exists() bool { return e.op == kvrpcpb.Op_Put || e.op == kvrpcpb.Op_Insert }
 
+// mutation is what a store is asked to do with an entry; absent: nothing.
+func (e *entry) mutation() kvrpcpb.Op {
+	if e.op == absent && e.locked {
+		return kvrpcpb.Op_Lock
+	}
+	return e.op
+}
+
 func (b *buffer) get(key []byte) *entry {
 	i, ok := b.find(key)
 	if !ok || b.entries[i].op == absent {
@@ -200,6 +208,9 @@ type merged struct {
 
 func (t *Txn) newMerged(ctx context.Context, r KeyRange, reverse bool) Iterator {
 	under := t.snap.Scan(ctx, r, reverse)
+	if t.bulk != nil {
+		return under
+	}
 	own := slices.Clone(t.buf.within(r))
 	if len(own) == 0 {
 		return under

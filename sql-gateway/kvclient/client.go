@@ -14,6 +14,8 @@ import (
 type Options struct {
 	// TxnBytesMax bounds the keys and values one transaction buffers (default 1 GiB).
 	TxnBytesMax int
+	// FlushBytes is how much a bulk write has in its buffer when it is sent (default 16 MiB).
+	FlushBytes int
 	// Concurrency is the number of region requests that one operation has in flight (default: twice the cores, at least 4).
 	Concurrency int
 	// ReadBudget and WriteBudget bound the time an operation spends in back-off (defaults 20 s and 40 s).
@@ -27,6 +29,7 @@ type Options struct {
 
 func (o *Options) fill() {
 	setDefault(&o.TxnBytesMax, 1<<30)
+	setDefault(&o.FlushBytes, 16<<20)
 	setDefault(&o.Concurrency, max(4, 2*runtime.GOMAXPROCS(0)))
 	setDefault(&o.ReadBudget, 20*time.Second)
 	setDefault(&o.WriteBudget, 40*time.Second)

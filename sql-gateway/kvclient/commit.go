@@ -73,6 +73,9 @@ const (
 func (t *Txn) Commit(ctx context.Context) error {
 	defer t.stopHeartbeat()
 	t.ended = true
+	if t.bulk != nil && t.bulk.generation > 0 {
+		return t.bulk.commit(ctx)
+	}
 	if !t.buf.writes() {
 		return t.endLocks(ctx)
 	}
@@ -96,7 +99,7 @@ func (t *Txn) newCommitter() *committer {
 	keyBytes := 0
 	for _, i := range t.buf.order() {
 		e := &t.buf.entries[i]
-		op := cm.op(e)
+		op := e.mutation()
 		if op == absent {
 			continue
 		}
@@ -120,14 +123,6 @@ func (t *Txn) newCommitter() *committer {
 func lockTTL(size int) time.Duration {
 	ttl := time.Duration(math.Sqrt(float64(size)/(1<<20)) * float64(6*time.Second))
 	return min(max(ttl, lockTTLMin), lockTTLMax)
-}
-
-// op is what a prewrite asks for an entry; absent: nothing.
-func (cm *committer) op(e *entry) kvrpcpb.Op {
-	if e.op == absent && e.locked {
-		return kvrpcpb.Op_Lock
-	}
-	return e.op
 }
 
 func (cm *committer) run(ctx context.Context) error {
@@ -240,7 +235,7 @@ func (cm *committer) eachLock(ctx context.Context, keep func([]byte) bool, do se
 		n := min(len(rest), most)
 		keys := make([][]byte, 0, n)
 		for _, i := range rest[:n] {
-			if e := &cm.buf.entries[i]; cm.op(e) != kvrpcpb.Op_CheckNotExists && keep(e.key) {
+			if e := &cm.buf.entries[i]; e.mutation() != kvrpcpb.Op_CheckNotExists && keep(e.key) {
 				keys = append(keys, e.key)
 			}
 		}

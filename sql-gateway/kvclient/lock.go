@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"sync"
 
@@ -21,12 +22,16 @@ type resolver struct {
 	// outcomes of finished transactions by start ts; outcomes never change, so the oldest just make room.
 	outcomes map[uint64]uint64
 	order    []uint64
+	// finishing are the bulk writes of which locks are being resolved in the background.
+	finishing map[uint64]bool
 }
 
 // outcomesMax bounds the cache of outcomes.
 const outcomesMax = 4096
 
-func newResolver(c *Client) *resolver { return &resolver{c: c, outcomes: map[uint64]uint64{}} }
+func newResolver(c *Client) *resolver {
+	return &resolver{c: c, outcomes: map[uint64]uint64{}, finishing: map[uint64]bool{}}
+}
 
 // txnStatus is what the primary says of a transaction.
 type txnStatus struct {
@@ -59,6 +64,10 @@ func (r *resolver) resolve(ctx context.Context, bo *Backoff, callerTS uint64, lo
 		default:
 			pass.ignore = append(pass.ignore, l.LockVersion)
 		}
+		if !forWrite && l.TxnSize == sizeUnknown {
+			r.finishLater(l, st.commitTS)
+			continue
+		}
 		if cleaned[l.LockVersion] && l.TxnSize >= bigTxn && l.LockType != kvrpcpb.Op_PessimisticLock {
 			continue
 		}
@@ -70,8 +79,13 @@ func (r *resolver) resolve(ctx context.Context, bo *Backoff, callerTS uint64, lo
 	return pass, wait, nil
 }
 
-// bigTxn is the number of keys from which on all locks of a transaction in a region are resolved at once.
-const bigTxn = 16
+const (
+	// bigTxn is the number of keys from which on all locks of a transaction in a region are resolved at once.
+	bigTxn = 16
+	// sizeUnknown is what locks of bulk writes say. There may be so many that a reader, who can pass them, does not wait until
+	// they are gone.
+	sizeUnknown = math.MaxUint64
+)
 
 func (r *resolver) status(ctx context.Context, bo *Backoff, callerTS uint64, l *kvrpcpb.LockInfo) (txnStatus, error) {
 	if ts, ok := r.outcome(l.LockVersion); ok {
@@ -200,6 +214,24 @@ func (r *resolver) finish(ctx context.Context, bo *Backoff, l *kvrpcpb.LockInfo,
 		req.Keys = [][]byte{l.Key}
 	}
 	return r.resolveLock(ctx, bo, l.Key, req)
+}
+
+// finishLater is finish in the background, for one lock of a transaction at a time.
+func (r *resolver) finishLater(l *kvrpcpb.LockInfo, commitTS uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.finishing[l.LockVersion] {
+		return
+	}
+	r.finishing[l.LockVersion] = true
+	r.c.spawn(func(ctx context.Context) {
+		if err := r.finish(ctx, newBackoff(&r.c.opts, r.c.opts.WriteBudget), l, commitTS); err != nil {
+			r.c.opts.Logger.Warn("locks of a bulk write are left to others", "start_ts", l.LockVersion, "commit_ts", commitTS, "err", err)
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.finishing, l.LockVersion)
+	})
 }
 
 // resolveLock sends a request to the region of a key.

@@ -132,21 +132,26 @@ func (cm *committer) prewrite(ctx context.Context, bo *Backoff, b itemBatch) err
 func (cm *committer) request(items []int32) *kvrpcpb.PrewriteRequest {
 	req := &kvrpcpb.PrewriteRequest{
 		PrimaryLock: cm.primary, StartVersion: cm.startTS, LockTtl: uint64((cm.age + cm.life) / time.Millisecond), TxnSize: uint64(len(cm.items)),
-		ForUpdateTs: cm.forUpdateTS, Mutations: make([]*kvrpcpb.Mutation, len(items)),
+		ForUpdateTs: cm.forUpdateTS, Mutations: cm.buf.mutations(items),
 	}
 	if cm.forUpdateTS != 0 {
 		req.PessimisticActions = make([]kvrpcpb.PrewriteRequest_PessimisticAction, len(items))
-	}
-	all := make([]kvrpcpb.Mutation, len(items))
-	for i, at := range items {
-		e := &cm.buf.entries[at]
-		all[i] = kvrpcpb.Mutation{Op: cm.op(e), Key: e.key, Value: e.val}
-		req.Mutations[i] = &all[i]
-		if cm.forUpdateTS != 0 {
-			req.PessimisticActions[i] = pessimisticAction(e)
+		for i, at := range items {
+			req.PessimisticActions[i] = pessimisticAction(&cm.buf.entries[at])
 		}
 	}
 	return req
+}
+
+// mutations is what a request says of items.
+func (b *buffer) mutations(items []int32) []*kvrpcpb.Mutation {
+	all, list := make([]kvrpcpb.Mutation, len(items)), make([]*kvrpcpb.Mutation, len(items))
+	for i, at := range items {
+		e := &b.entries[at]
+		all[i] = kvrpcpb.Mutation{Op: e.mutation(), Key: e.key, Value: e.val}
+		list[i] = &all[i]
+	}
+	return list
 }
 
 // pessimisticAction: keys that are locked must still be; of others, such as entries of indexes that are not unique, only
@@ -180,7 +185,7 @@ func (cm *committer) mark(req *kvrpcpb.PrewriteRequest) {
 	}
 	req.Secondaries = make([][]byte, 0, cm.locks-1)
 	for _, i := range cm.items {
-		if e := &cm.buf.entries[i]; cm.op(e) != kvrpcpb.Op_CheckNotExists && !bytes.Equal(e.key, cm.primary) {
+		if e := &cm.buf.entries[i]; e.mutation() != kvrpcpb.Op_CheckNotExists && !bytes.Equal(e.key, cm.primary) {
 			req.Secondaries = append(req.Secondaries, e.key)
 		}
 	}

@@ -8,7 +8,8 @@ import (
 )
 
 // Txn is a transaction: reads see its snapshot and its own writes, which stay in memory until Commit. One goroutine, except
-// that its Snapshot may be read concurrently. A pessimistic transaction (BeginPessimistic) can lock keys before.
+// that its Snapshot may be read concurrently. A pessimistic transaction (BeginPessimistic) can lock keys before; that of a
+// bulk write (BeginBulk) sends what it writes on the way.
 type Txn struct {
 	c       *Client
 	startTS uint64
@@ -16,6 +17,7 @@ type Txn struct {
 	snap    *Snapshot // what reads see
 	buf     buffer
 	pess    *pessimism // nil: optimistic
+	bulk    *bulk      // nil: all writes are in buf
 
 	single, impatient bool
 	ended             bool // Commit was called, and may be going on in the background
@@ -70,7 +72,11 @@ func (t *Txn) Get(ctx context.Context, key []byte) ([]byte, error) {
 		}
 		return nil, nil
 	}
-	return t.snap.Get(ctx, key)
+	if t.bulk == nil {
+		return t.snap.Get(ctx, key)
+	}
+	found, err := t.BatchGet(ctx, [][]byte{key})
+	return found[string(key)], err
 }
 
 // BatchGet returns the existing ones of keys.
@@ -83,6 +89,12 @@ func (t *Txn) BatchGet(ctx context.Context, keys [][]byte) (map[string][]byte, e
 			under = append(under, k)
 		case e.exists():
 			own[string(k)] = e.val
+		}
+	}
+	if t.bulk != nil {
+		var err error
+		if under, err = t.bulk.batchGet(ctx, under, own); err != nil {
+			return nil, err
 		}
 	}
 	if len(under) == 0 {
@@ -98,7 +110,8 @@ func (t *Txn) BatchGet(ctx context.Context, keys [][]byte) (map[string][]byte, e
 	return out, nil
 }
 
-// Scan iterates r forward, or backward from its end. The transaction must not write while the iterator is in use.
+// Scan iterates r forward, or backward from its end. The transaction must not write while the iterator is in use. In a bulk
+// write it shows the snapshot.
 func (t *Txn) Scan(ctx context.Context, r KeyRange, reverse bool) Iterator {
 	return t.newMerged(ctx, r, reverse)
 }
@@ -122,7 +135,11 @@ func (t *Txn) Insert(key, val []byte) error {
 		return ErrEmptyValue
 	}
 	op := kvrpcpb.Op_Insert
-	if e := t.buf.get(key); e != nil {
+	e := t.buf.get(key)
+	if e == nil && t.bulk != nil {
+		e = t.bulk.underWay(key)
+	}
+	if e != nil {
 		if e.exists() {
 			return &KeyExistsError{Key: key}
 		}
@@ -150,9 +167,10 @@ func (t *Txn) write(key, val []byte, op kvrpcpb.Op) error {
 	return nil
 }
 
-// HasWrites reports whether the buffer has a write in r: then a scan has to go through Scan, not through a pushed DAG.
+// HasWrites reports whether the buffer has a write in r: then a scan has to go through Scan, not through a pushed DAG. Never
+// in a bulk write, whose scans show the snapshot.
 func (t *Txn) HasWrites(r KeyRange) bool {
-	if len(t.buf.entries) == 0 {
+	if len(t.buf.entries) == 0 || t.bulk != nil {
 		return false
 	}
 	for _, i := range t.buf.within(r) {
@@ -166,11 +184,16 @@ func (t *Txn) HasWrites(r KeyRange) bool {
 // Savepoint marks the present state of the buffer for RollbackTo.
 func (t *Txn) Savepoint() int { return len(t.buf.undo) }
 
-// RollbackTo undoes all writes since the savepoint.
+// RollbackTo undoes all writes since the savepoint. Not for a bulk write.
 func (t *Txn) RollbackTo(savepoint int) { t.buf.rollbackTo(savepoint) }
 
-// Len is the number of keys in the buffer, Bytes their size with values.
-func (t *Txn) Len() int   { return len(t.buf.entries) }
+// Len is the number of keys written, some perhaps counted twice in a bulk write; Bytes the size of the buffer's, with values.
+func (t *Txn) Len() int {
+	if t.bulk != nil {
+		return len(t.buf.entries) + t.bulk.keys
+	}
+	return len(t.buf.entries)
+}
 func (t *Txn) Bytes() int { return t.buf.bytes }
 
 // WrittenSince lists the keys that were written since the savepoint, some perhaps twice.
@@ -180,6 +203,9 @@ func (t *Txn) WrittenSince(savepoint int) [][]byte { return t.buf.writtenSince(s
 func (t *Txn) Rollback() {
 	if t.ended {
 		return
+	}
+	if t.bulk != nil {
+		t.bulk.rollback()
 	}
 	t.release(t.locked())
 	t.stopHeartbeat()

@@ -182,6 +182,20 @@ func (s *faultyStore) KvPrewrite(ctx context.Context, req *kvrpcpb.PrewriteReque
 	})
 }
 
+func (s *faultyStore) KvFlush(ctx context.Context, req *kvrpcpb.FlushRequest) (*kvrpcpb.FlushResponse, error) {
+	short := *req
+	short.LockTtl -= uint64((20*time.Second - shortLife) / time.Millisecond)
+	return call(s, ctx, &short, true, "flush", s.Store.KvFlush, func(e *errorpb.Error) *kvrpcpb.FlushResponse {
+		return &kvrpcpb.FlushResponse{RegionError: e}
+	})
+}
+
+func (s *faultyStore) KvBufferBatchGet(ctx context.Context, req *kvrpcpb.BufferBatchGetRequest) (*kvrpcpb.BufferBatchGetResponse, error) {
+	return call(s, ctx, req, false, "get of what was flushed", s.Store.KvBufferBatchGet, func(e *errorpb.Error) *kvrpcpb.BufferBatchGetResponse {
+		return &kvrpcpb.BufferBatchGetResponse{RegionError: e}
+	})
+}
+
 func (s *faultyStore) KvCommit(ctx context.Context, req *kvrpcpb.CommitRequest) (*kvrpcpb.CommitResponse, error) {
 	return call(s, ctx, req, true, "commit", s.Store.KvCommit, func(e *errorpb.Error) *kvrpcpb.CommitResponse {
 		return &kvrpcpb.CommitResponse{RegionError: e}

@@ -60,7 +60,8 @@ func TestHistories(t *testing.T) {
 	t.Logf("committed, aborted, unknown: %v; deaths: %v", count, h.steps)
 	require.Greater(t, count[listappend.Committed], historyTxns)
 	for _, step := range []string{"before prewrite in one phase", "after prewrite in one phase", "before prewrite of an async commit",
-		"after prewrite of an async commit", "before prewrite in two phases", "after prewrite in two phases", "before commit", "after commit", "before pessimistic lock", "after pessimistic lock"} {
+		"after prewrite of an async commit", "before prewrite in two phases", "after prewrite in two phases", "before commit", "after commit", "before pessimistic lock", "after pessimistic lock",
+		"before flush", "after flush"} {
 		require.Positive(t, h.steps[step], "clients died %s", step)
 	}
 }
@@ -145,10 +146,12 @@ func (w *writer) transaction() (out listappend.Txn) {
 	out.Status = listappend.Aborted
 	ctx, cancel := context.WithTimeout(w.m.ctx, 20*time.Second)
 	defer cancel()
-	begin := w.m.Begin
-	pessimistic := w.rng.IntN(3) == 0
-	if pessimistic {
-		begin = w.m.BeginPessimistic
+	begin, pessimistic := w.m.Begin, false
+	switch w.rng.IntN(4) {
+	case 0:
+		begin, pessimistic = w.m.BeginPessimistic, true
+	case 1:
+		begin = w.m.BeginBulk
 	}
 	txn, err := begin(ctx)
 	if err != nil {
@@ -167,6 +170,10 @@ func (w *writer) transaction() (out listappend.Txn) {
 			return out
 		}
 		out.Ops = append(out.Ops, op)
+		if w.rng.IntN(2) == 0 && txn.Flush(ctx) != nil { // in a bulk write; else there is nothing to flush
+			txn.Rollback()
+			return out
+		}
 	}
 	if w.rng.IntN(4) == 0 && len(out.Ops) > 0 {
 		// A key too long for the primary's lock: no async commit.
