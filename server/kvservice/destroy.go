@@ -12,12 +12,14 @@ import (
 	"github.com/scree-db/scree/codec/memcmp"
 	"github.com/scree-db/scree/raftstore"
 	"github.com/scree-db/scree/storage"
+	"github.com/scree-db/scree/storage/txn"
 )
 
 // destroyTries is how often UnsafeDestroyRange lists the regions anew because one has split or moved meanwhile.
 const destroyTries = 5
 
-// UnsafeDestroyRange implements tikvpb.TikvServer: all versions and locks of a range go, without regard to transactions.
+// UnsafeDestroyRange implements tikvpb.TikvServer: all versions and locks of a range go, without regard to transactions, and
+// so do raw pairs with keys in it.
 // Clients send it to every store. Each deletes what it leads, by replication: a deletion behind its back would come undone
 // when the log is replayed, or leave replicas that differ.
 func (s *Service) UnsafeDestroyRange(ctx context.Context, req *kvrpcpb.UnsafeDestroyRangeRequest) (*kvrpcpb.UnsafeDestroyRangeResponse, error) {
@@ -44,17 +46,28 @@ func isRegionError(err error) bool {
 
 func (s *Service) destroyRange(ctx context.Context, req *kvrpcpb.UnsafeDestroyRangeRequest) error {
 	for _, r := range s.d.Splitter.Regions() {
-		if !r.IsLeader || !overlaps(r.Region, req.StartKey, req.EndKey) {
+		if !r.IsLeader {
 			continue
 		}
-		_, err := s.d.Txn.DeleteRange(ctx, &kvrpcpb.DeleteRangeRequest{
-			Context: contextOf(&r), StartKey: req.StartKey, EndKey: req.EndKey,
-		})
+		err := s.destroyRaw(ctx, &r, req)
+		if err == nil && overlaps(r.Region, req.StartKey, req.EndKey) {
+			_, err = s.d.Txn.DeleteRange(ctx, &kvrpcpb.DeleteRangeRequest{
+				Context: contextOf(&r), StartKey: req.StartKey, EndKey: req.EndKey,
+			})
+		}
 		if err != nil {
 			return fmt.Errorf("region %d: %w", r.Region.Id, err)
 		}
 	}
 	return nil
+}
+
+// destroyRaw deletes the raw pairs of the range in a region.
+func (s *Service) destroyRaw(ctx context.Context, r *raftstore.RegionStatus, req *kvrpcpb.UnsafeDestroyRangeRequest) error {
+	if !s.d.Raw.Overlaps(r.Region, req.StartKey, req.EndKey) {
+		return nil
+	}
+	return s.d.Raw.Destroy(ctx, txn.RegionOf(contextOf(r)), req.StartKey, req.EndKey)
 }
 
 // overlaps says whether a region has keys of a range of user keys.

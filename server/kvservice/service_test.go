@@ -302,3 +302,41 @@ func TestUnsafeDestroyRange(t *testing.T) {
 	require.Contains(t, destroy("b", ""), "region 1234", "which has gone meanwhile")
 	require.Empty(t, left())
 }
+
+// Raw pairs of the range go as well, whatever their family and form.
+func TestUnsafeDestroyRangeOfRawPairs(t *testing.T) {
+	for _, api := range []kvrpcpb.APIVersion{v1, v1ttl, v2} {
+		s, split := newServiceOf(t, api)
+		split.regions = []raftstore.RegionStatus{{IsLeader: true, Region: &metapb.Region{Id: storagetest.RegionID}}}
+		ctx, pb := context.Background(), storagetest.Context()
+		pb.ApiVersion = api
+		const prefix = "r\x00\x00\x01" // of a keyspace under V2, of nothing else
+		families := []string{"", "lock", "write"}
+		if api == v2 {
+			families = families[:1]
+		}
+		for _, cf := range families {
+			for _, k := range []string{"a", "b", "c"} {
+				resp, err := s.RawPut(ctx, &kvrpcpb.RawPutRequest{Context: pb, Key: []byte(prefix + k), Value: []byte("v"), Cf: cf})
+				require.NoError(t, err)
+				require.Empty(t, resp.Error)
+			}
+		}
+		left := func(cf string) (keys string) {
+			resp, err := s.RawScan(ctx, &kvrpcpb.RawScanRequest{Context: pb, StartKey: []byte("r"), EndKey: []byte("s"), Limit: 10, Cf: cf})
+			require.NoError(t, err)
+			for _, p := range resp.Kvs {
+				keys += string(p.Key[len(prefix):])
+			}
+			return keys
+		}
+		for _, step := range []struct{ start, end, left string }{{prefix + "b", prefix + "c", "ac"}, {"x", "", "ac"}, {"r", "s", ""}} {
+			resp, err := s.UnsafeDestroyRange(ctx, &kvrpcpb.UnsafeDestroyRangeRequest{StartKey: []byte(step.start), EndKey: []byte(step.end)})
+			require.NoError(t, err)
+			require.Empty(t, resp.Error)
+			for _, cf := range families {
+				require.Equal(t, step.left, left(cf), "%s %q", api, cf)
+			}
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
+	"github.com/pingcap/kvproto/pkg/metapb"
 
 	"github.com/scree-db/scree/storage"
 )
@@ -107,25 +108,72 @@ func (s *Service) deleteRange(ctx context.Context, req *kvrpcpb.RawDeleteRangeRe
 	if err := s.checkRange(req.StartKey, req.EndKey); err != nil {
 		return &refusal{err}
 	}
-	snap, err := s.snapshot(ctx, regionOf(req.Context))
+	return s.clear(ctx, regionOf(req.Context), req.StartKey, req.EndKey, cf)
+}
+
+// Overlaps tells whether a region may have pairs with keys in [start, end). Empty bounds are open.
+func (s *Service) Overlaps(r *metapb.Region, start, end []byte) bool {
+	return !isEmpty(s.clip(r, start, end))
+}
+
+// Destroy deletes all pairs with keys in [start, end) that are in a region, of whatever family, for UnsafeDestroyRange. Empty
+// bounds are open. The store must lead the region; errors are those of storage.Store.
+func (s *Service) Destroy(ctx context.Context, at storage.Region, start, end []byte) error {
+	return s.clear(ctx, at, start, end, s.families()...)
+}
+
+// clear deletes the pairs of families in a range of keys, cut to the region.
+func (s *Service) clear(ctx context.Context, at storage.Region, start, end []byte, families ...storage.CF) error {
+	snap, err := s.snapshot(ctx, at)
 	if err != nil {
 		return err
 	}
-	at, r := fixed(regionOf(req.Context), snap), snap.Region()
-	if err := snap.Close(); err != nil {
+	at = fixed(at, snap)
+	o := s.clip(snap.Region(), start, end)
+	var mods []storage.Modify
+	for _, cf := range families {
+		o.CF = cf
+		some, err := hasPairs(snap, o)
+		if err != nil {
+			return join(err, snap.Close())
+		}
+		if some {
+			mods = append(mods, storage.Modify{Op: storage.OpDeleteRange, CF: cf, Key: o.Lower, EndKey: o.Upper})
+		}
+	}
+	if err := snap.Close(); err != nil || len(mods) == 0 {
 		return err
 	}
-	start, end := s.bound(req.StartKey), s.bound(req.EndKey)
-	if bytes.Compare(start, r.StartKey) < 0 {
-		start = r.StartKey
+	return s.store.Write(ctx, at, mods)
+}
+
+// clip is a range of keys in their stored form, cut to a region. An open end stays nil.
+func (s *Service) clip(r *metapb.Region, start, end []byte) storage.IterOptions {
+	o := storage.IterOptions{Lower: s.bound(start), Upper: s.bound(end)}
+	if bytes.Compare(o.Lower, r.StartKey) < 0 {
+		o.Lower = r.StartKey
 	}
-	if len(r.EndKey) > 0 && (end == nil || bytes.Compare(end, r.EndKey) > 0) {
-		end = r.EndKey
+	if len(r.EndKey) > 0 && (o.Upper == nil || bytes.Compare(o.Upper, r.EndKey) > 0) {
+		o.Upper = r.EndKey
 	}
-	if end != nil && bytes.Compare(start, end) >= 0 {
-		return nil
+	return o
+}
+
+func isEmpty(o storage.IterOptions) bool {
+	return o.Upper != nil && bytes.Compare(o.Lower, o.Upper) >= 0
+}
+
+// hasPairs tells whether there is a pair in the bounds.
+func hasPairs(snap storage.Snapshot, o storage.IterOptions) (some bool, err error) {
+	if isEmpty(o) {
+		return false, nil
 	}
-	return s.store.Write(ctx, at, []storage.Modify{{Op: storage.OpDeleteRange, CF: cf, Key: start, EndKey: end}})
+	it, err := snap.NewIterator(o)
+	if err != nil {
+		return false, err
+	}
+	some = it.First()
+	return some, join(it.Error(), it.Close())
 }
 
 // CompareAndSwap serves RawCompareAndSwap: it writes if the key has the value the client believes it has.
