@@ -91,19 +91,36 @@ func newApplyLoop(s *Store) *applyLoop {
 
 // run is the loop's goroutine.
 func (l *applyLoop) run() {
-	var spare []applyTask
+	var tasks []applyTask
+	defer func() { l.abandon(tasks) }()
 	for {
 		select {
 		case <-l.store.stopping:
 			return
 		case <-l.box.wake:
 		}
-		tasks := l.box.take(spare)
+		tasks = l.box.take(tasks)
 		if err := l.turn(tasks); err != nil {
 			l.store.fail(err)
 			return
 		}
-		spare = tasks
+	}
+}
+
+// abandon tells who waits for a proposal that the store has stopped: of the last turn, which may have failed, and those that
+// still wait.
+func (l *applyLoop) abandon(tasks []applyTask) {
+	err := l.store.stoppedError()
+	for _, p := range l.store.regions.all() {
+		if p.apply == l {
+			tasks = append(tasks, p.applier.backlog...)
+		}
+	}
+	for _, t := range append(tasks, l.box.close()...) {
+		abandonAll(t.proposals, err)
+	}
+	for i := range l.settled {
+		abandonAll([]*proposal{l.settled[i].proposal}, err)
 	}
 }
 
@@ -147,9 +164,10 @@ func (p *peer) handToApply(m *raftpb.Message) {
 		}
 	}
 	p.handed = m.Entries[len(m.Entries)-1].Index
-	p.apply.box.put(applyTask{
-		p: p, entries: m.Entries, proposals: p.claim(m.Entries), responses: m.Responses,
-	})
+	t := applyTask{p: p, entries: m.Entries, proposals: p.claim(m.Entries), responses: m.Responses}
+	if !p.apply.box.put(t) {
+		abandonAll(t.proposals, p.store.stoppedError())
+	}
 }
 
 // mark enters the region among those in the batch.

@@ -5,22 +5,37 @@ import "sync"
 // mailbox is a queue of many senders and one receiver, who takes all that is there at once. It has no bound of its own:
 // what enters is bounded by its senders (see Config.PendingBytesMax and writeLoop.receive).
 type mailbox[T any] struct {
-	mu    sync.Mutex
-	items []T
-	wake  chan struct{} // of capacity 1: full while there may be items
+	mu     sync.Mutex
+	items  []T
+	closed bool
+	wake   chan struct{} // of capacity 1: full while there may be items
 }
 
 func newMailbox[T any]() *mailbox[T] { return &mailbox[T]{wake: make(chan struct{}, 1)} }
 
-// put adds an item.
-func (m *mailbox[T]) put(item T) {
+// put adds an item; false if nobody will receive it.
+func (m *mailbox[T]) put(item T) bool {
 	m.mu.Lock()
+	if m.closed {
+		m.mu.Unlock()
+		return false
+	}
 	m.items = append(m.items, item)
 	first := len(m.items) == 1
 	m.mu.Unlock()
 	if first {
 		m.poke()
 	}
+	return true
+}
+
+// close is the receiver's last call. It returns what was left.
+func (m *mailbox[T]) close() []T {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	items := m.items
+	m.items, m.closed = nil, true
+	return items
 }
 
 // poke wakes the receiver.

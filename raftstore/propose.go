@@ -19,13 +19,30 @@ type proposal struct {
 	version uint64 // of the epoch it was made for
 	wanted  uint64 // the term the caller believes in, 0: any
 	change  *raftpb.ConfChangeV2
+	charged *admission // that of a write
+	size    int64      // bytes it counts for there
 
 	term, seq uint64     // its name once proposed
 	done      chan error // of capacity 1: gets the outcome once
 	result    []*metapb.Region
 }
 
-func (p *proposal) finish(err error) { p.done <- err }
+func (p *proposal) finish(err error) {
+	if p.charged != nil {
+		p.charged.pending.Add(-p.size)
+	}
+	p.done <- err
+}
+
+// abandonAll ends proposals of a store that has stopped, those among them that have not been finished.
+func abandonAll(proposals []*proposal, err error) {
+	for _, p := range proposals {
+		select {
+		case p.done <- err:
+		default:
+		}
+	}
+}
 
 // Bounds of the merging of small writes into one entry.
 const (
@@ -35,39 +52,59 @@ const (
 
 // Write implements storage.Store.
 func (s *Store) Write(ctx context.Context, at storage.Region, mods []storage.Modify) error {
-	p, region, err := s.leaderFor(at)
+	outcome, err := s.Submit(at, mods)
 	if err != nil {
 		return err
 	}
+	return await(ctx, outcome)
+}
+
+// Submit implements storage.Store.
+func (s *Store) Submit(at storage.Region, mods []storage.Modify) (outcome <-chan error, err error) {
+	p, region, err := s.leaderFor(at)
+	if err != nil {
+		return nil, err
+	}
 	if err := checkKeys(region, mods); err != nil {
-		return err
+		return nil, err
 	}
 	size := writeBytes(mods)
 	if size > s.cfg.EntryBytesMax {
-		return errEntryTooLarge(at.ID, size)
+		return nil, errEntryTooLarge(at.ID, size)
 	}
 	charged, err := s.enter(size, mods)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer s.admission.pending.Add(-charged)
 	version := region.RegionEpoch.Version
-	return s.propose(ctx, p, &proposal{
+	pr := &proposal{
 		payload: encodeWrite(mods, version, size), kind: kindWrite, version: version, wanted: at.Term,
-	})
+		charged: &s.admission, size: charged, done: make(chan error, 1),
+	}
+	s.submit(p, pr)
+	return pr.done, nil
+}
+
+// submit sends a command through the log. Its outcome is told in any case, also when the store stops.
+func (s *Store) submit(p *peer, pr *proposal) {
+	if !p.loop.box.put(event{p: p, proposal: pr}) {
+		pr.finish(s.stoppedError())
+	}
 }
 
 // propose sends a command through the log and waits for its outcome.
 func (s *Store) propose(ctx context.Context, p *peer, pr *proposal) error {
 	pr.done = make(chan error, 1)
-	p.loop.box.put(event{p: p, proposal: pr})
+	s.submit(p, pr)
+	return await(ctx, pr.done)
+}
+
+func await(ctx context.Context, outcome <-chan error) error {
 	select {
-	case err := <-pr.done:
+	case err := <-outcome:
 		return err
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", storage.ErrUndetermined, ctx.Err())
-	case <-s.stopping:
-		return s.stoppedError()
 	}
 }
 

@@ -218,3 +218,29 @@ func (l *load) stop() {
 	l.end()
 	l.wg.Wait()
 }
+
+// Who waits for a write learns that the store has stopped, at whatever point the write is then; it may still take effect.
+func TestStopTellsWriters(t *testing.T) {
+	c := replicated(t, raftstore.Config{ElectionTicks: 1000})
+	leader := c.awaitLeader(1)
+	c.net.isolate(leader.id(), true) // nothing commits any more
+	var outcomes []<-chan error
+	submit := func() error {
+		outcome, err := leader.store.Submit(storage.Region{ID: 1}, []storage.Modify{put("a", "1")})
+		if err == nil {
+			outcomes = append(outcomes, outcome)
+		}
+		return err
+	}
+	for len(outcomes) < 100 && submit() == nil {
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- leader.store.Stop() }()
+	for submit() == nil {
+	}
+	for _, outcome := range outcomes {
+		require.ErrorIs(t, <-outcome, storage.ErrUndetermined)
+	}
+	require.NoError(t, <-stopped)
+	require.ErrorIs(t, submit(), raftstore.ErrStopped)
+}

@@ -75,6 +75,7 @@ func newWriteLoop(s *Store) *writeLoop {
 
 // run is the loop's goroutine.
 func (l *writeLoop) run() {
+	defer l.abandon()
 	var spare []event
 	for {
 		select {
@@ -88,6 +89,20 @@ func (l *writeLoop) run() {
 			return
 		}
 		spare = events
+	}
+}
+
+// abandon tells who waits for a proposal that the store has stopped.
+func (l *writeLoop) abandon() {
+	err := l.store.stoppedError()
+	for _, e := range l.box.close() {
+		if e.proposal != nil {
+			e.proposal.finish(err)
+		}
+	}
+	for _, p := range l.peers {
+		abandonAll(p.queue, err)
+		abandonAll(p.proposals, err)
 	}
 }
 

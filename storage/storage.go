@@ -66,6 +66,9 @@ type Store interface {
 	// Write replicates mods as one atomic change and returns once it is applied here. An error that is a *RegionError
 	// says that nothing was written, except ErrUndetermined and the context's error: then it may still be applied.
 	Write(ctx context.Context, at Region, mods []Modify) error
+	// Submit is Write for who has to learn the outcome, whatever becomes of the caller: it returns at once, and the channel
+	// gets the outcome once. The error is what Write would have returned without trying. mods may be reused.
+	Submit(at Region, mods []Modify) (outcome <-chan error, err error)
 }
 
 // Snapshot is a consistent view of one region. Not safe for concurrent use unless it says so: Get and NewIterator may

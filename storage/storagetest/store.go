@@ -97,6 +97,18 @@ func (s *Store) Write(ctx context.Context, at storage.Region, mods []storage.Mod
 	return b.Commit(false)
 }
 
+// Submit implements storage.Store.
+func (s *Store) Submit(at storage.Region, mods []storage.Modify) (<-chan error, error) {
+	return Begin(s, at, mods), nil
+}
+
+// Begin makes a Submit of a Write. The changes must stay as they are.
+func Begin(s storage.Store, at storage.Region, mods []storage.Modify) <-chan error {
+	outcome := make(chan error, 1)
+	go func() { outcome <- s.Write(context.Background(), at, mods) }()
+	return outcome
+}
+
 func check(ctx context.Context, at storage.Region) error {
 	if err := ctx.Err(); err != nil {
 		return err

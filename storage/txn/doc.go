@@ -8,7 +8,7 @@
 //
 // Manager has one method for each RPC, named like it. A writing command
 //
-//	takes the latches of its keys -> takes a snapshot -> checks, and collects changes -> storage.Store.Write -> releases
+//	takes the latches of its keys -> takes a snapshot -> checks, and collects changes -> storage.Store.Submit -> releases
 //
 // so that commands on one key see each other's results, and each writes all or nothing. Concurrency guards
 // transactions that choose their own commit timestamp against concurrent reads; every reader of the store has to pass by it.

@@ -162,27 +162,31 @@ func newReader(snap storage.Snapshot, first, last []byte, n int) *mvcc.Reader {
 func (c *command) endReads() error { return join(c.reader.Close(), c.snap.Close()) }
 
 // apply writes the changes. Latches and in-memory locks stay until the store knows what became of the write, also if
-// the caller goes before: a write applied behind the back of a later command on the same keys would undo its checks. That
-// is why the store gets a context that does not end; it ends writes itself when it loses the region's leadership.
+// the caller goes before: a write applied behind the back of a later command on the same keys would undo its checks.
 func (m *Manager) apply(ctx context.Context, c *command, set latchSet) error {
-	done := make(chan error, 1)
-	go func() {
-		err := m.store.Write(context.WithoutCancel(ctx), c.at, c.mods)
-		switch {
-		case err == nil && !m.memory.apply(c.leads, c.changes):
-			err = staleCommand(c.at.ID) // what is written is so already when the request is repeated
-		case errors.Is(err, storage.ErrUndetermined):
-			m.memory.apply(c.leads, c.forgotten())
-		}
-		m.end(c, set)
-		done <- err
-	}()
+	outcome, err := m.store.Submit(c.at, c.mods)
+	if err != nil {
+		return m.applied(c, set, err)
+	}
 	select {
-	case err := <-done:
-		return err
+	case err := <-outcome:
+		return m.applied(c, set, err)
 	case <-ctx.Done():
+		go func() { _ = m.applied(c, set, <-outcome) }() // nobody is left to tell
 		return fmt.Errorf("%w: %w", storage.ErrUndetermined, ctx.Err())
 	}
+}
+
+// applied ends a command whose write has the outcome err.
+func (m *Manager) applied(c *command, set latchSet, err error) error {
+	switch {
+	case err == nil && !m.memory.apply(c.leads, c.changes):
+		err = staleCommand(c.at.ID) // what is written is so already when the request is repeated
+	case errors.Is(err, storage.ErrUndetermined):
+		m.memory.apply(c.leads, c.forgotten())
+	}
+	m.end(c, set)
+	return err
 }
 
 // forgotten takes out of memory what the command would have changed there: what replaces it may be in the store or not.

@@ -34,6 +34,10 @@ func (s *ledStore) Write(ctx context.Context, at storage.Region, mods []storage.
 	return s.Store.Write(ctx, storage.Region{ID: at.ID}, mods)
 }
 
+func (s *ledStore) Submit(at storage.Region, mods []storage.Modify) (<-chan error, error) {
+	return storagetest.Begin(s, at, mods), nil
+}
+
 type ledSnapshot struct {
 	storage.Snapshot
 	term   uint64
