@@ -19,7 +19,14 @@ const FlagWholePlans uint64 = 1 << 32
 // operator closes what leaf gave. What no operator can do is an *UnsupportedError or *expr.UnsupportedError.
 func Build(root *tipb.Executor, leaf func(scan *tipb.Executor) (Operator, error), env *Env) (Operator, error) {
 	b := builder{leaf: leaf, env: env}
-	return b.build(root)
+	return b.build(root, neededColumns{})
+}
+
+// BuildOutput is Build for a caller that looks at the columns offsets of the root's batches only: others may have anything
+// in them.
+func BuildOutput(root *tipb.Executor, offsets []uint32, leaf func(scan *tipb.Executor) (Operator, error), env *Env) (Operator, error) {
+	b := builder{leaf: leaf, env: env}
+	return b.build(root, neededOutputs(offsets))
 }
 
 type builder struct {
@@ -28,14 +35,13 @@ type builder struct {
 	count int
 }
 
-func (b *builder) build(e *tipb.Executor) (Operator, error) {
+func (b *builder) build(e *tipb.Executor, need neededColumns) (Operator, error) {
 	if e == nil {
 		return nil, errors.New("executor: a plan with a missing child")
 	}
 	if b.count++; b.count > maxExecutors {
 		return nil, fmt.Errorf("executor: a plan of more than %d executors", maxExecutors)
 	}
-	kids := Children(e)
 	make := constructors[e.Tp]
 	if make == nil {
 		op, err := b.leaf(e)
@@ -44,7 +50,7 @@ func (b *builder) build(e *tipb.Executor) (Operator, error) {
 		}
 		return b.env.Stats.observe(e, op), nil
 	}
-	inputs, err := b.buildAll(kids)
+	inputs, err := b.buildInputs(e, need)
 	if err != nil {
 		return nil, err
 	}
@@ -52,19 +58,33 @@ func (b *builder) build(e *tipb.Executor) (Operator, error) {
 	if err != nil {
 		return nil, errors.Join(err, closeAll(inputs))
 	}
+	if j, ok := op.(*hashJoin); ok {
+		j.blanks.need = need
+	}
 	return b.env.Stats.observe(e, op), nil
 }
 
-func (b *builder) buildAll(kids []*tipb.Executor) ([]Operator, error) {
-	var inputs []Operator
-	for _, kid := range kids {
-		op, err := b.build(kid)
-		if err != nil {
-			return nil, errors.Join(err, closeAll(inputs))
-		}
-		inputs = append(inputs, op)
+func (b *builder) buildInputs(e *tipb.Executor, need neededColumns) ([]Operator, error) {
+	kids := Children(e)
+	if e.Tp == tipb.ExecType_TypeJoin {
+		return b.buildSides(e.GetJoin(), kids[0], kids[1], need)
 	}
-	return inputs, nil
+	op, err := b.build(kids[0], need.below(e))
+	return []Operator{op}, err
+}
+
+// buildSides builds the inputs of a join.
+func (b *builder) buildSides(d *tipb.Join, left, right *tipb.Executor, need neededColumns) ([]Operator, error) {
+	need = need.with(d.GetOtherConditions(), d.GetOtherEqConditionsFromIn())
+	l, err := b.build(left, need.with(d.GetLeftJoinKeys(), d.GetLeftConditions()))
+	if err != nil {
+		return nil, err
+	}
+	r, err := b.build(right, need.from(len(l.Fields())).with(d.GetRightJoinKeys(), d.GetRightConditions()))
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return []Operator{l, r}, nil
 }
 
 func closeAll(ops []Operator) error {

@@ -50,6 +50,7 @@ type hashJoin struct {
 	state []rowState
 	tail  int // the next build row to look at, once the probe side is done
 	done  bool
+	blanks
 	account
 }
 
@@ -108,9 +109,14 @@ func newHashJoin(d *tipb.Join, inputs []Operator, env *Env) (*hashJoin, error) {
 		return nil, &UnsupportedError{What: "null-aware join with the left side as build side or not one key"}
 	}
 	j.fields = j.outputFields()
+	j.blanks.types = j.fields
 	if err := j.compile(d, env); err != nil {
 		return nil, err
 	}
+	if j.build.shared = broadcastOf(j.build.in); j.build.shared != nil && j.build.filter == nil {
+		return j, nil
+	}
+	j.build.shared = nil
 	if j.dir != nil && j.build.grouper != nil && !(j.nullAware && j.cond != nil) && len(j.left.Fields()) > 0 && len(j.right.Fields()) > 0 {
 		j.split = &joinSplit{desc: d, env: env, join: j, keyTypes: j.build.keyTypes}
 		j.build.split = j.split
@@ -165,6 +171,7 @@ func (j *hashJoin) compile(d *tipb.Join, env *Env) error {
 		b, p = p, b
 	}
 	j.probe = &probeSide{joinSide: p, dense: newCompactor(keyTypes)}
+	j.probe.readLate(j, keys, conds)
 	j.build, err = newBuildSide(b, keyTypes, &j.account)
 	return err
 }
@@ -216,7 +223,7 @@ func (j *hashJoin) prepare(ctx context.Context) error {
 		return j.split.splitProbe(ctx)
 	}
 	if j.buildKept() {
-		j.state = make([]rowState, j.build.rows.rows)
+		j.state = make([]rowState, j.build.size)
 	}
 	// Nothing can come of an empty build side where only matches are put out.
 	j.done = len(j.build.order) == 0 && !j.kind.mark && !j.kind.anti && !j.probeKept()
@@ -231,6 +238,11 @@ func (j *hashJoin) buildKept() bool {
 	return j.kind.keepRight
 }
 
+// probeDropped reports whether rows of the probe side that have no candidates are of no use.
+func (j *hashJoin) probeDropped() bool {
+	return !j.probeKept() && !j.nullAware && (j.buildLeft || !j.kind.anti && !j.kind.mark)
+}
+
 func (j *hashJoin) probeKept() bool {
 	if j.buildLeft {
 		return j.kind.keepRight
@@ -240,7 +252,7 @@ func (j *hashJoin) probeKept() bool {
 
 // nextProbe takes the next batch of the probe side and looks its keys up.
 func (j *hashJoin) nextProbe(ctx context.Context) error {
-	b, err := j.probe.in.Next(ctx)
+	b, err := j.probe.next(ctx)
 	if err == io.EOF {
 		j.done = true
 		return nil
@@ -248,7 +260,7 @@ func (j *hashJoin) nextProbe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := j.probe.start(b, j.build); err != nil {
+	if err := j.probe.start(b, j.build); err != nil || !j.probe.active {
 		return err
 	}
 	if !j.buildKept() && (j.probeKept() || !j.kind.pairs) {
@@ -301,8 +313,8 @@ func (j *hashJoin) usePairs() (Batch, error) {
 	}
 	cols := make([]arrow.Array, 0, len(j.fields))
 	left, right := j.sideRows(p)
-	cols = gatherAll(cols, j.columnsOf(true), left)
-	cols = gatherAll(cols, j.columnsOf(false), right)
+	cols = j.blanks.gather(cols, j.columnsOf(true), left)
+	cols = j.blanks.gather(cols, j.columnsOf(false), right)
 	return Batch{Cols: cols, Rows: len(left)}, nil
 }
 
@@ -407,7 +419,7 @@ func (j *hashJoin) padded(cols []arrow.Array, rows []int32, leftNull bool) Batch
 	if leftNull {
 		out = append(out, nulls(j.left.Fields(), len(rows))...)
 	}
-	out = gatherAll(out, cols, rows)
+	out = j.blanks.gather(out, cols, rows)
 	if !leftNull {
 		out = append(out, nulls(j.right.Fields(), len(rows))...)
 	}
@@ -460,7 +472,7 @@ func (j *hashJoin) nextTail() (Batch, error) {
 	if j.kind.pairs {
 		return j.padded(j.build.cols, rows, !j.buildLeft), nil
 	}
-	cols := gatherAll(make([]arrow.Array, 0, len(j.fields)), j.build.cols, rows)
+	cols := j.blanks.gather(make([]arrow.Array, 0, len(j.fields)), j.build.cols, rows)
 	if j.kind.mark { // all rows are wanted: they are consecutive
 		cols = append(cols, j.marks(int(rows[0]), int(rows[0])+len(rows)))
 	}

@@ -13,23 +13,39 @@ import (
 
 // buildSide is the side of a join that is in memory: its rows, and a table from keys to rows.
 //
-// The grouper numbers the distinct keys; the rows of key number g are order[starts[g]:starts[g+1]], or order[g] alone where
-// starts is nil because no key comes twice. Without keys all rows are those of key number 0.
+// The table is made of the collected rows, or is that of a Broadcast, which another join may have made.
 type buildSide struct {
 	*joinSide
+	joinTable
 	rows    *collector
-	cols    []arrow.Array
-	grouper *agg.Grouper
-	starts  []int32
-	order   []int32
-	nulls   []int32 // rows that would be in order but for a NULL key
-	refused []bool  // rows that the conditions refused; nil: none
+	refused []bool // rows that the conditions refused; nil: none
 	account *account
+	shared  *Broadcast // nil: the table is this join's alone
 
 	keyTypes []*tipb.FieldType
 	split    *joinSplit // where rows go that do not fit; nil: nowhere
 	// of a part of the build side: what other parts have, for null-aware joins.
 	elsewhere struct{ rows, nulls bool }
+}
+
+// joinTable finds rows by their keys. The grouper numbers the distinct keys; the rows of key number g are
+// order[starts[g]:starts[g+1]], or order[g] alone where starts is nil because no key comes twice. Without keys all rows are
+// those of key number 0. But for the grouper's scratch memory nothing changes once it is made.
+type joinTable struct {
+	cols    []arrow.Array
+	size    int // rows in cols
+	grouper *agg.Grouper
+	starts  []int32
+	order   []int32
+	nulls   []int32 // rows that would be in order but for a NULL key
+}
+
+// forAnother is the table for a join in another goroutine.
+func (t joinTable) forAnother() joinTable {
+	if t.grouper != nil {
+		t.grouper = t.grouper.Finder()
+	}
+	return t
 }
 
 func newBuildSide(s *joinSide, keyTypes []*tipb.FieldType, to *account) (*buildSide, error) {
@@ -42,8 +58,17 @@ func newBuildSide(s *joinSide, keyTypes []*tipb.FieldType, to *account) (*buildS
 	return b, err
 }
 
-// load reads the side and makes the table.
-func (b *buildSide) load(ctx context.Context) error {
+// load brings the table.
+func (b *buildSide) load(ctx context.Context) (err error) {
+	if b.shared == nil {
+		return b.make(ctx)
+	}
+	b.joinTable, err = b.shared.tableFor(ctx, b)
+	return err
+}
+
+// make reads the side and makes the table.
+func (b *buildSide) make(ctx context.Context) error {
 	for {
 		batch, err := b.in.Next(ctx)
 		if err == io.EOF {
@@ -59,7 +84,7 @@ func (b *buildSide) load(ctx context.Context) error {
 	if b.split.active() {
 		return b.split.finishBuild()
 	}
-	b.cols = b.rows.columns()
+	b.cols, b.size = b.rows.columns(), b.rows.rows
 	keys, err := b.converted(b.rows.values())
 	if err != nil {
 		return err

@@ -24,7 +24,7 @@ const (
 type pairConditions struct {
 	filter *expr.Filter
 	fromIn []expr.Expr // equality conditions of an IN, whose NULLs count; only for the kinds that tell false from NULL
-	needed []bool      // columns that some condition reads
+	needed neededColumns
 	cols   []arrow.Array
 	out    []verdict
 }
@@ -36,10 +36,7 @@ func newPairConditions(d *tipb.Join, j *hashJoin, env *Env) (*pairConditions, er
 		return nil, nil
 	}
 	input := slices.Concat(j.left.Fields(), j.right.Fields())
-	c := &pairConditions{needed: make([]bool, len(input)), cols: make([]arrow.Array, len(input))}
-	for _, e := range slices.Concat(others, fromIn) {
-		noteColumns(e, c.needed, expr.MaxDepth)
-	}
+	c := &pairConditions{needed: neededColumns{some: true}.with(others, fromIn), cols: make([]arrow.Array, len(input))}
 	if !j.kind.anti && !j.kind.mark {
 		others, fromIn = slices.Concat(others, fromIn), nil
 	}
@@ -51,29 +48,14 @@ func newPairConditions(d *tipb.Join, j *hashJoin, env *Env) (*pairConditions, er
 	return c, err
 }
 
-// noteColumns marks the columns that e reads. Too deep a tree is left to the compiler, which refuses it.
-func noteColumns(e *tipb.Expr, needed []bool, depth int) {
-	if depth == 0 {
-		return
-	}
-	if e.Tp == tipb.ExprType_ColumnRef {
-		if at := columnOffset(e.Val); at >= 0 && at < len(needed) {
-			needed[at] = true
-		}
-	}
-	for _, c := range e.Children {
-		noteColumns(c, needed, depth-1)
-	}
-}
-
 // judge evaluates the conditions on candidates. Only the columns that they read are gathered. The result is valid until
 // the next call.
 func (c *pairConditions) judge(j *hashJoin, p *pairs) ([]verdict, error) {
 	left, right := j.sideRows(p)
 	n := len(j.left.Fields())
-	for i, needed := range c.needed {
+	for i := range c.cols {
 		switch {
-		case !needed:
+		case !c.needed.needs(i):
 		case i < n:
 			c.cols[i] = column.Gather(j.columnsOf(true)[i], left)
 		default:

@@ -1,10 +1,19 @@
 package executor
 
-import "github.com/apache/arrow/go/v17/arrow"
+import (
+	"context"
 
-// probeSide walks the other side batch by batch.
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/pingcap/tipb/go-tipb"
+)
+
+// probeSide walks the other side batch by batch. Where that is a scan, and rows that find nothing are dropped, only the
+// columns that decide are decoded of all rows.
 type probeSide struct {
 	*joinSide
+	scan   Scan  // nil: all columns come at once
+	early  []int // the columns that keys and conditions read
+	found  []int32
 	dense  *compactor
 	batch  Batch
 	active bool // batch is being worked on
@@ -22,7 +31,46 @@ type probeSide struct {
 // pairs are candidates or pairs: physical rows of the probe side's batch and rows of the build side.
 type pairs struct{ probe, build []int32 }
 
-// start takes a batch.
+// readLate has the columns of a scan wait for the keys to be looked up, if that may save something. keys and conds are
+// those of both sides.
+func (p *probeSide) readLate(j *hashJoin, keys, conds [2][]*tipb.Expr) {
+	scan, ok := p.in.(Scan)
+	if !ok || !j.probeDropped() || len(p.keys) == 0 {
+		return
+	}
+	at := 0
+	if j.buildLeft {
+		at = 1
+	}
+	need := neededColumns{some: true}.with(keys[at], conds[at])
+	p.scan = scan
+	for i := range p.in.Fields() {
+		if need.needs(i) {
+			p.early = append(p.early, i)
+		}
+	}
+}
+
+// next reads a batch; of a scan that waits, the columns that start needs.
+func (p *probeSide) next(ctx context.Context) (Batch, error) {
+	if p.scan == nil {
+		return p.in.Next(ctx)
+	}
+	b, err := p.scan.NextRows(ctx)
+	if err != nil {
+		return Batch{}, err
+	}
+	for _, i := range p.early {
+		if b.Cols[i] == nil {
+			if err := p.scan.Load(i, b.Sel); err != nil {
+				return Batch{}, err
+			}
+		}
+	}
+	return b, nil
+}
+
+// start takes a batch. It is over at once, not active, if none of a scan's rows finds anything.
 func (p *probeSide) start(b Batch, build *buildSide) error {
 	passed := b.Sel
 	if p.filter != nil {
@@ -41,7 +89,28 @@ func (p *probeSide) start(b Batch, build *buildSide) error {
 	if p.filter != nil && p.keep {
 		p.refuse(passed)
 	}
-	return nil
+	if p.scan == nil {
+		return nil
+	}
+	p.keepFound()
+	if p.active = len(p.groups) > 0; !p.active {
+		return nil
+	}
+	return loadMissing(p.scan, p.batch)
+}
+
+// keepFound drops the rows without candidates.
+func (p *probeSide) keepFound() {
+	p.found = p.found[:0]
+	for i, g := range p.groups {
+		if g >= 0 {
+			p.groups[len(p.found)] = g
+			p.found = append(p.found, int32(p.batch.Row(i)))
+		}
+	}
+	if len(p.found) < len(p.groups) {
+		p.groups, p.batch.Sel = p.groups[:len(p.found)], p.found
+	}
 }
 
 func (p *probeSide) lookUp(build *buildSide) error {

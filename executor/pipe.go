@@ -44,13 +44,22 @@ func (s *selection) Next(ctx context.Context) (Batch, error) {
 }
 
 // scanSelection is a selection right above a scan: it lets a condition's columns be decoded for the rows that the conditions
-// before have left, and all other columns for the rows that are left in the end.
+// before have left, and all other columns for the rows that are left in the end. It is a Scan itself, of those rows.
 type scanSelection struct {
 	Scan
 	filter *expr.Filter
 }
 
 func (s *scanSelection) Next(ctx context.Context) (Batch, error) {
+	b, err := s.NextRows(ctx)
+	if err != nil {
+		return Batch{}, err
+	}
+	return b, loadMissing(s.Scan, b)
+}
+
+// NextRows implements Scan; the conditions' columns are there already.
+func (s *scanSelection) NextRows(ctx context.Context) (Batch, error) {
 	for {
 		b, err := s.Scan.NextRows(ctx)
 		if err != nil {
@@ -60,17 +69,18 @@ func (s *scanSelection) Next(ctx context.Context) (Batch, error) {
 			return Batch{}, err
 		}
 		if b.Len() > 0 {
-			return b, s.loadRest(b)
+			return b, nil
 		}
 	}
 }
 
-func (s *scanSelection) loadRest(b Batch) error {
+// loadMissing decodes the columns of a scan's batch that are not there yet, at its selected rows.
+func loadMissing(s Scan, b Batch) error {
 	for i, col := range b.Cols {
 		if col != nil {
 			continue
 		}
-		if err := s.Scan.Load(i, b.Sel); err != nil {
+		if err := s.Load(i, b.Sel); err != nil {
 			return err
 		}
 	}

@@ -42,7 +42,8 @@ type BatchIterator interface {
 // them calls NextRows, and then Load for what it needs.
 type Scan interface {
 	Operator
-	// NextRows reads the rows of the next batch. The columns of the batch are nil.
+	// NextRows reads the rows of the next batch. The columns of the batch are nil, but for those that were needed to tell
+	// which rows it has.
 	NextRows(ctx context.Context) (Batch, error)
 	// Load decodes a column of the last batch, at the rows of sel, or all if that is nil, and sets it in the batch.
 	Load(col int, sel []int32) error

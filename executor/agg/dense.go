@@ -109,3 +109,5 @@ func (t *denseTable) find(keys *batchKeys, out []int32) []int32 {
 	}
 	return out
 }
+
+func (t *denseTable) finder() table { return t }

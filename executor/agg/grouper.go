@@ -50,6 +50,8 @@ type table interface {
 	insert(keys *batchKeys, next int, out []uint32, fresh []int32) ([]uint32, []int32)
 	// find appends to out the numbers of keys, or -1.
 	find(keys *batchKeys, out []int32) []int32
+	// finder is the same table with memory of its own for what find writes down.
+	finder() table
 	size() int64
 }
 
@@ -262,4 +264,10 @@ func (g *Grouper) promote() {
 	}
 	keys, _ := g.encode(cols, g.count) // what fits a lane fits a word, and bytes hold everything
 	g.table.insert(&keys, 0, nil, nil)
+}
+
+// Finder returns a grouper for another goroutine that will only be asked to Find: it shares the keys of g, to which none
+// may be added from now on.
+func (g *Grouper) Finder() *Grouper {
+	return &Grouper{cols: g.cols, keys: g.keys, count: g.count, table: g.table.finder(), single: g.single, null: g.null}
 }

@@ -183,6 +183,8 @@ func (t *wordTable) find(keys *batchKeys, out []int32) []int32 {
 	return out
 }
 
+func (t *wordTable) finder() table { return &wordTable{slots: t.slots, used: t.used} }
+
 // hashSlots is an open-addressing table of key numbers; the keys are elsewhere. A slot keeps half of the hash, so that
 // most probes of other keys end without a look at the key.
 type hashSlots struct {
@@ -329,6 +331,8 @@ func (t *tupleTable) find(keys *batchKeys, out []int32) []int32 {
 	return out
 }
 
+func (t *tupleTable) finder() table { return t }
+
 // byteTable has serialized keys.
 type byteTable struct {
 	hashSlots
@@ -393,6 +397,10 @@ func (t *byteTable) find(keys *batchKeys, out []int32) []int32 {
 		out = append(out, int32(id))
 	}
 	return out
+}
+
+func (t *byteTable) finder() table {
+	return &byteTable{hashSlots: t.hashSlots, data: t.data, ends: t.ends}
 }
 
 // byteKeys are serialized keys of a batch: per column a byte 1 and the value, or a byte 0 for NULL; strings as sort keys

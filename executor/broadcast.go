@@ -1,0 +1,147 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/pingcap/tipb/go-tipb"
+
+	"github.com/scree-db/scree/codec/chunk"
+	"github.com/scree-db/scree/codec/column"
+)
+
+// Broadcast is a small build side that the joins of many operator trees share: the trees that run the same plan over
+// different regions. Its rows are gathered once, and the first join that needs a table over their keys makes it for all.
+// The joins are those of one executor, and so have the same keys. Safe for concurrent use, until Close.
+//
+// In a plan it is an ExchangeReceiver, whose operator is Source; where a plan travels to another process, the rows are in
+// the receiver (Fill, ReadBroadcast).
+type Broadcast struct {
+	fields  []*tipb.FieldType
+	batches []Batch
+	memory  *Memory
+
+	mu    sync.Mutex // guards all below
+	held  int64      // bytes charged to memory
+	table *joinTable // nil: nobody has asked for it yet
+	wire  [][]byte   // the rows as a receiver has them; nil: nobody has asked for them yet
+}
+
+// NewBroadcast makes one of dense batches, which belong to it from now on and are charged to memory.
+func NewBroadcast(fields []*tipb.FieldType, batches []Batch, memory *Memory) (*Broadcast, error) {
+	b := &Broadcast{fields: fields, batches: batches, memory: memory}
+	size := int64(0)
+	for _, batch := range batches {
+		size += column.Size(batch)
+	}
+	return b, b.charge(size)
+}
+
+// ReadBroadcast takes the rows out of a receiver: field_types are those of its columns, and each encoded_task_meta is a
+// batch of rows in the encoding of TypeChunk.
+func ReadBroadcast(r *tipb.ExchangeReceiver, memory *Memory) (*Broadcast, error) {
+	fields := r.GetFieldTypes()
+	if len(fields) == 0 {
+		return nil, errors.New("executor: a receiver without columns")
+	}
+	for i, ft := range fields {
+		if ft == nil {
+			return nil, fmt.Errorf("executor: column %d of a receiver has no type", i)
+		}
+	}
+	var batches []Batch
+	for i, data := range r.GetEncodedTaskMeta() {
+		batch, err := chunk.DecodeChunk(data, fields)
+		if err != nil {
+			return nil, fmt.Errorf("executor: rows %d of a receiver: %w", i, err)
+		}
+		batches = append(batches, batch)
+	}
+	return NewBroadcast(fields, batches, memory)
+}
+
+// Fill puts the rows into a receiver.
+func (b *Broadcast) Fill(r *tipb.ExchangeReceiver) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.wire == nil {
+		if err := b.encode(); err != nil {
+			return err
+		}
+	}
+	r.FieldTypes, r.EncodedTaskMeta = b.fields, b.wire
+	return nil
+}
+
+func (b *Broadcast) encode() error {
+	all := make([]uint32, len(b.fields))
+	for i := range all {
+		all[i] = uint32(i)
+	}
+	wire, size := make([][]byte, len(b.batches)), 0
+	for i, batch := range b.batches {
+		var err error
+		if wire[i], err = chunk.AppendChunk(nil, batch, all, b.fields); err != nil {
+			return fmt.Errorf("executor: encode the rows of a receiver: %w", err)
+		}
+		size += len(wire[i])
+	}
+	b.wire = wire
+	return b.charge(int64(size))
+}
+
+// Source hands out the rows to one operator tree. A join that has it for its build side takes the table instead.
+func (b *Broadcast) Source() Operator {
+	return &broadcastSource{Operator: NewValues(b.fields, b.batches...), of: b}
+}
+
+// tableFor is the table for a join in the caller's goroutine. If there is none yet, it is made of what side reads.
+func (b *Broadcast) tableFor(ctx context.Context, side *buildSide) (joinTable, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.table == nil {
+		if err := side.make(ctx); err != nil {
+			return joinTable{}, err
+		}
+		size := side.account.held
+		if err := errors.Join(side.account.set(0), b.charge(size)); err != nil {
+			return joinTable{}, err
+		}
+		t := side.joinTable
+		b.table = &t
+	}
+	return b.table.forAnother(), nil
+}
+
+func (b *Broadcast) charge(n int64) error {
+	if err := b.memory.Grow(n); err != nil {
+		return err
+	}
+	b.held += n
+	return nil
+}
+
+// Close gives the memory back, when no tree uses it any more.
+func (b *Broadcast) Close() {
+	b.memory.Shrink(b.held)
+	b.held = 0
+}
+
+// broadcastSource is the leaf of a Broadcast.
+type broadcastSource struct {
+	Operator
+	of *Broadcast
+}
+
+// broadcastOf is what a join's build side comes from, if it is a Broadcast.
+func broadcastOf(in Operator) *Broadcast {
+	if o, ok := in.(*observed); ok {
+		in = o.Operator
+	}
+	if s, ok := in.(*broadcastSource); ok {
+		return s.of
+	}
+	return nil
+}
