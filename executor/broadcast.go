@@ -97,6 +97,19 @@ func (b *Broadcast) Source() Operator {
 	return &broadcastSource{Operator: NewValues(b.fields, b.batches...), of: b}
 }
 
+// WithGiven makes a leaf function for Build that gives receivers the rows of given, one after another in the order of the plan,
+// and leaves everything else, and receivers when there are no more, to leaf.
+func WithGiven(given []*Broadcast, leaf func(*tipb.Executor) (Operator, error)) func(*tipb.Executor) (Operator, error) {
+	return func(e *tipb.Executor) (Operator, error) {
+		if e.Tp != tipb.ExecType_TypeExchangeReceiver || len(given) == 0 {
+			return leaf(e)
+		}
+		b := given[0]
+		given = given[1:]
+		return b.Source(), nil
+	}
+}
+
 // tableFor is the table for a join in the caller's goroutine. If there is none yet, it is made of what side reads.
 func (b *Broadcast) tableFor(ctx context.Context, side *buildSide) (joinTable, error) {
 	b.mu.Lock()

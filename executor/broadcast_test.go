@@ -1,0 +1,182 @@
+package executor
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/pingcap/tipb/go-tipb"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+	"pgregory.net/rapid"
+
+	"github.com/scree-db/scree/codec/column"
+)
+
+// lateSource is a Scan over a source. What Load was not asked for has a value that no table has.
+type lateSource struct {
+	*source
+	batch, all Batch
+}
+
+var _ Scan = (*lateSource)(nil)
+
+func (s *lateSource) NextRows(ctx context.Context) (b Batch, err error) {
+	if s.all, err = s.source.Next(ctx); err != nil {
+		return Batch{}, err
+	}
+	s.batch = Batch{Cols: make([]arrow.Array, len(s.all.Cols)), Sel: s.all.Sel, Rows: s.all.Rows}
+	return s.batch, nil
+}
+
+func (s *lateSource) Load(col int, sel []int32) error {
+	b := column.NewBuilder(s.fields[col], s.all.Rows)
+	for i := range s.all.Rows {
+		if sel == nil || slices.Contains(sel, int32(i)) {
+			b.AppendFrom(s.all.Cols[col], i)
+		} else {
+			b.AppendInt64(4711)
+		}
+	}
+	s.batch.Cols[col] = b.Detach()
+	return nil
+}
+
+// Joins in several goroutines that share a build side give together what nested loops give; where the probe side is a scan,
+// rows that nobody loaded are looked at nowhere. In the end all memory has come back.
+func TestBroadcastAgainstNestedLoops(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		bit := rapid.Bool()
+		s := joinSpec{
+			tp: rapid.SampledFrom([]tipb.JoinType{tipb.JoinType_TypeInnerJoin, tipb.JoinType_TypeLeftOuterJoin, tipb.JoinType_TypeSemiJoin,
+				tipb.JoinType_TypeAntiSemiJoin, tipb.JoinType_TypeLeftOuterSemiJoin, tipb.JoinType_TypeAntiLeftOuterSemiJoin}).Draw(rt, "type"),
+			innerIdx: 1, keyless: rapid.IntRange(0, 4).Draw(rt, "keyless") == 0,
+			leftCond: bit.Draw(rt, "left"), rightCond: bit.Draw(rt, "right"), other: bit.Draw(rt, "other"), inEq: bit.Draw(rt, "in"),
+			nullAware: bit.Draw(rt, "null aware"),
+		}
+		if !s.valid() {
+			s.nullAware = false
+		}
+		left, right := genPairs("l").Draw(rt, "left"), genPairs("r").Draw(rt, "right")
+		want := s.nestedLoops(left, right)
+		slices.Sort(want)
+		root := s.plan()
+		for range rapid.IntRange(0, 2).Draw(rt, "selections") { // that drop nothing
+			small := call(tipb.ScalarFuncSig_LTInt, col(1, bigint), intConst(9))
+			kids := root.Join.Children
+			kids[0] = selectionOf(kids[0], call(tipb.ScalarFuncSig_LogicalOr, call(tipb.ScalarFuncSig_IntIsNull, col(1, bigint)), small))
+		}
+		memory := NewMemory(1 << 20)
+		shared := broadcastFrom(t, tbl(types(bigint, bigint), text(right)...), memory)
+		if bit.Draw(rt, "travels") {
+			r := new(tipb.ExchangeReceiver)
+			require.NoError(rt, shared.Fill(r))
+			shared.Close()
+			var err error
+			shared, err = ReadBroadcast(r, memory)
+			require.NoError(rt, err)
+		}
+		late, sh := bit.Draw(rt, "late"), rapid.SampledFrom(shapes).Draw(rt, "shape")
+		cut := rapid.IntRange(0, len(left)).Draw(rt, "cut")
+		var got [2][]string
+		var running errgroup.Group
+		for i, part := range [][]pair{left[:cut], left[cut:]} {
+			running.Go(func() (err error) {
+				env := testEnv()
+				env.Memory = memory
+				op, err := Build(root, func(e *tipb.Executor) (Operator, error) {
+					src := newSource(t, tbl(types(bigint, bigint), text(part)...), sh)
+					switch {
+					case e.TblScan.TableId == 1:
+						return shared.Source(), nil
+					case late:
+						return &lateSource{source: src}, nil
+					}
+					return src, nil
+				}, env)
+				if err != nil {
+					return err
+				}
+				if got[i], err = drain(t, op); err != nil {
+					return err
+				}
+				return op.Close()
+			})
+		}
+		require.NoError(rt, running.Wait())
+		all := slices.Concat(got[0], got[1])
+		slices.Sort(all)
+		require.Equal(rt, want, all, "%+v", s)
+		shared.Close()
+		require.Zero(rt, memory.Used())
+	})
+}
+
+func broadcastFrom(t *testing.T, in table, memory *Memory) *Broadcast {
+	src := newSource(t, in, shape{3, true})
+	var batches []Batch
+	for len(src.rows) > 0 {
+		b, err := src.Next(context.Background())
+		require.NoError(t, err)
+		batches = append(batches, column.Compact(b))
+	}
+	shared, err := NewBroadcast(in.fields, batches, memory)
+	require.NoError(t, err)
+	return shared
+}
+
+// The table is made once, and a join that does not get the memory for it fails and gives back what it had.
+func TestBroadcastMemory(t *testing.T) {
+	var rows []string
+	for range 1000 {
+		rows = append(rows, "1,2")
+	}
+	memory := NewMemory(0)
+	shared := broadcastFrom(t, tbl(types(bigint, bigint), rows...), memory)
+	rowsAlone := memory.Used()
+	plan := joinSpec{tp: tipb.JoinType_TypeSemiJoin, innerIdx: 1}.plan()
+	join := func(m *Memory) error {
+		env := testEnv()
+		env.Memory = m
+		op, err := Build(plan, func(e *tipb.Executor) (Operator, error) {
+			if e.TblScan.TableId == 1 {
+				return shared.Source(), nil
+			}
+			return newSource(t, tbl(types(bigint, bigint), "1,1"), shape{1, false}), nil
+		}, env)
+		require.NoError(t, err)
+		_, err = drain(t, op)
+		require.NoError(t, op.Close())
+		require.Zero(t, m.Used())
+		return err
+	}
+	require.ErrorContains(t, join(NewMemory(100)), "memory limit")
+	require.Equal(t, rowsAlone, memory.Used())
+	require.NoError(t, join(NewMemory(1<<20)))
+	withTable := memory.Used()
+	require.Greater(t, withTable, rowsAlone)
+	require.NoError(t, join(NewMemory(100)), "the table is there")
+	require.Equal(t, withTable, memory.Used())
+	shared.Close()
+	require.Zero(t, memory.Used())
+}
+
+// What is wrong with the rows of a receiver is said.
+func TestReadBroadcastRefuses(t *testing.T) {
+	shared := broadcastFrom(t, tbl(types(bigint), "1", "2"), nil)
+	good := new(tipb.ExchangeReceiver)
+	require.NoError(t, shared.Fill(good))
+	for name, r := range map[string]*tipb.ExchangeReceiver{
+		"nothing":   nil,
+		"no types":  {EncodedTaskMeta: good.EncodedTaskMeta},
+		"nil type":  {FieldTypes: []*tipb.FieldType{nil}},
+		"truncated": {FieldTypes: good.FieldTypes, EncodedTaskMeta: [][]byte{good.EncodedTaskMeta[0][:9]}},
+		"too long":  {FieldTypes: types(bigint), EncodedTaskMeta: [][]byte{append(slices.Clone(good.EncodedTaskMeta[0]), 0)}},
+	} {
+		_, err := ReadBroadcast(r, nil)
+		require.Error(t, err, name)
+	}
+	_, err := ReadBroadcast(good, NewMemory(1))
+	require.ErrorContains(t, err, "memory limit")
+}
