@@ -26,9 +26,11 @@ type dagRun struct {
 	view     *view
 	env      *executor.Env
 	root     *tipb.Executor
-	scans    int            // that the request's ranges are for
-	readers  []*rangeReader // of these, in the order of the plan
-	looked   looked         // beside them
+	scans    int                   // that the request's ranges are for
+	readers  []*rangeReader        // of these, in the order of the plan
+	looked   looked                // beside them
+	given    []*executor.Broadcast // the rows of receivers that came beside the request
+	received []*executor.Broadcast // rows that came in receivers
 	channels []*channel
 	op       executor.Operator
 	slot     *slot
@@ -38,13 +40,13 @@ type dagRun struct {
 	rows uint64
 }
 
-// runDAG executes a DAG request. Rows go to sink, or into the response where sink is nil.
-func (e *Endpoint) runDAG(ctx context.Context, req *coprocessor.Request, sink func(executor.Batch) error) (*coprocessor.Response, error) {
+// runDAG executes a DAG request, given the rows of its receivers or not. Rows go to sink, or into the response where sink is nil.
+func (e *Endpoint) runDAG(ctx context.Context, req *coprocessor.Request, given []*executor.Broadcast, sink func(executor.Batch) error) (*coprocessor.Response, error) {
 	dag, err := DecodeDAG(req.Data)
 	if err != nil {
 		return nil, err
 	}
-	r := &dagRun{e: e, req: req, dag: dag, offsets: dag.OutputOffsets, begin: e.opts.Now()}
+	r := &dagRun{e: e, req: req, dag: dag, given: given, offsets: dag.OutputOffsets, begin: e.opts.Now()}
 	view, err := e.open(ctx, req, dag.GetStartTsFallback(), recordRanges(dag.Executors)...)
 	if err != nil {
 		return nil, err
@@ -60,6 +62,9 @@ func (r *dagRun) close() error {
 	var err error
 	if r.op != nil {
 		err = r.op.Close()
+	}
+	for _, b := range r.received {
+		b.Close()
 	}
 	return errors.Join(err, r.closeReaders(), r.view.snap.Close())
 }
@@ -156,7 +161,7 @@ func (r *dagRun) build() error {
 	if r.scans = scansOf(r.root); r.scans < 1 {
 		return errors.New("a DAG without a scan is not supported")
 	}
-	if r.op, err = executor.Build(r.root, r.leaf, r.env); err != nil {
+	if r.op, err = executor.BuildOutput(r.root, r.offsets, executor.WithGiven(r.given, r.leaf), r.env); err != nil {
 		return err
 	}
 	return checkOffsets(r.offsets, len(r.op.Fields()))

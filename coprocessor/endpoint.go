@@ -82,27 +82,28 @@ func (e *Endpoint) Handle(ctx context.Context, req *coprocessor.Request) *coproc
 }
 
 func (e *Endpoint) handleOne(ctx context.Context, req *coprocessor.Request) *coprocessor.Response {
-	resp, err := e.run(ctx, req, nil)
+	resp, err := e.run(ctx, req, nil, nil)
 	if err != nil {
 		return &coprocessor.Response{OtherError: err.Error()}
 	}
 	return resp
 }
 
-// Stream answers a DAG request by handing each batch to sink, which may use it until it returns. The response is like
+// Stream answers a DAG request by handing each batch to sink, which may use it until it returns. given are the rows of the
+// plan's receivers, one for each; nil if the request has them itself. The response is like
 // Handle's, but its data has no rows. An error is sink's, or the context's.
-func (e *Endpoint) Stream(ctx context.Context, req *coprocessor.Request, sink func(executor.Batch) error) (*coprocessor.Response, error) {
+func (e *Endpoint) Stream(ctx context.Context, req *coprocessor.Request, given []*executor.Broadcast, sink func(executor.Batch) error) (*coprocessor.Response, error) {
 	if req.GetTp() != tpDAG {
 		return &coprocessor.Response{OtherError: fmt.Sprintf("request type %d has no batches", req.GetTp())}, nil
 	}
 	if len(req.Tasks) > 0 {
 		return &coprocessor.Response{OtherError: "a stream answers one task"}, nil
 	}
-	return e.run(ctx, req, sink)
+	return e.run(ctx, req, given, sink)
 }
 
 // run does the work of both entrances: sink is nil for Handle.
-func (e *Endpoint) run(ctx context.Context, req *coprocessor.Request, sink func(executor.Batch) error) (resp *coprocessor.Response, err error) {
+func (e *Endpoint) run(ctx context.Context, req *coprocessor.Request, given []*executor.Broadcast, sink func(executor.Batch) error) (resp *coprocessor.Response, err error) {
 	defer func() {
 		// One query that meets a bug must not take the store's other regions down.
 		if r := recover(); r != nil {
@@ -118,7 +119,7 @@ func (e *Endpoint) run(ctx context.Context, req *coprocessor.Request, sink func(
 	}
 	switch req.GetTp() {
 	case tpDAG:
-		resp, err = e.runDAG(ctx, req, sink)
+		resp, err = e.runDAG(ctx, req, given, sink)
 	case tpChecksum:
 		resp, err = e.checksum(ctx, req)
 	case tpAnalyze:

@@ -199,7 +199,7 @@ func TestEncodings(t *testing.T) {
 	var streamed []string
 	dag := scan(false, where(tipb.ScalarFuncSig_GEInt, 500))
 	dag.OutputOffsets = []uint32{2, 0}
-	resp, err := tb.cop.Stream(context.Background(), tb.request(dag), func(b executor.Batch) error {
+	resp, err := tb.cop.Stream(context.Background(), tb.request(dag), nil, func(b executor.Batch) error {
 		streamed = append(streamed, texts(b, []*tipb.FieldType{textType, keyType})...)
 		return nil
 	})
@@ -309,7 +309,7 @@ func TestLockedStream(t *testing.T) {
 		req := tb.request(scan(desc))
 		stream := func(ranges ...*copb.KeyRange) (resp *copb.Response, got int) {
 			req.Ranges = ranges
-			resp, err := tb.cop.Stream(context.Background(), req, func(b executor.Batch) error { got += b.Len(); return nil })
+			resp, err := tb.cop.Stream(context.Background(), req, nil, func(b executor.Batch) error { got += b.Len(); return nil })
 			require.NoError(t, err)
 			require.Empty(t, resp.OtherError)
 			return resp, got
@@ -381,11 +381,11 @@ func TestSinkError(t *testing.T) {
 	tb := newTable(t, 10)
 	enough := errors.New("enough")
 	calls := 0
-	_, err := tb.cop.Stream(context.Background(), tb.request(scan(false)), func(executor.Batch) error { calls++; return enough })
+	_, err := tb.cop.Stream(context.Background(), tb.request(scan(false)), nil, func(executor.Batch) error { calls++; return enough })
 	require.Equal(t, enough, err)
 	require.Equal(t, 1, calls)
 	ctx, cancel := context.WithCancel(context.Background())
-	_, err = tb.cop.Stream(ctx, tb.request(scan(false)), func(executor.Batch) error { cancel(); return nil })
+	_, err = tb.cop.Stream(ctx, tb.request(scan(false)), nil, func(executor.Batch) error { cancel(); return nil })
 	require.ErrorIs(t, err, context.Canceled)
 }
 
@@ -410,7 +410,7 @@ func TestDeadline(t *testing.T) {
 func TestSlowSink(t *testing.T) {
 	tb := newTable(t, 100)
 	tb.cop = coprocessor.NewEndpoint(tb.store, tb.locks, coprocessor.Options{Concurrency: 1})
-	_, err := tb.cop.Stream(context.Background(), tb.request(scan(false)), func(executor.Batch) error {
+	_, err := tb.cop.Stream(context.Background(), tb.request(scan(false)), nil, func(executor.Batch) error {
 		_, s := tb.handle(tb.request(scan(false)))
 		require.Len(t, tb.rows(s, keyType, intType, textType), 100)
 		return nil

@@ -223,7 +223,7 @@ func TestTasks(t *testing.T) {
 
 	req.Tasks = make([]*copb.StoreBatchTask, 5000)
 	require.Contains(t, tb.cop.Handle(context.Background(), req).OtherError, "batched tasks")
-	streamed, err := tb.cop.Stream(context.Background(), req, nil)
+	streamed, err := tb.cop.Stream(context.Background(), req, nil, nil)
 	require.NoError(t, err)
 	require.NotEmpty(t, streamed.OtherError)
 }

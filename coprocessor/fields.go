@@ -28,8 +28,16 @@ func Fields(dag *tipb.DAGRequest) (fields []*tipb.FieldType, err error) {
 		DivPrecisionIncrement: divPrecisionIncrement(dag), Warnings: &expr.Warnings{},
 	}}
 	op, err := executor.Build(root, func(scan *tipb.Executor) (executor.Operator, error) {
-		if scan.GetTp() == tipb.ExecType_TypeIndexLookUp {
+		switch scan.GetTp() {
+		case tipb.ExecType_TypeIndexLookUp:
 			scan = executor.Children(scan)[1]
+		case tipb.ExecType_TypeExchangeReceiver:
+			types := scan.GetExchangeReceiver().GetFieldTypes()
+			b, err := executor.ReadBroadcast(&tipb.ExchangeReceiver{FieldTypes: types}, nil)
+			if err != nil {
+				return nil, err
+			}
+			return b.Source(), nil
 		}
 		return newScan(scan, nothing{}, env.Expr)
 	}, env)

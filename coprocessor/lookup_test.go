@@ -2,16 +2,20 @@ package coprocessor_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
 	copb "github.com/pingcap/kvproto/pkg/coprocessor"
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 	"github.com/pingcap/kvproto/pkg/metapb"
 	"github.com/pingcap/tipb/go-tipb"
 	"github.com/stretchr/testify/require"
 
+	"github.com/scree-db/scree/codec/column"
 	"github.com/scree-db/scree/codec/datum"
 	"github.com/scree-db/scree/codec/memcmp"
 	"github.com/scree-db/scree/codec/tablekey"
@@ -149,7 +153,7 @@ func TestIndexLookUpLocked(t *testing.T) {
 	tb.ts += 3
 	req := tb.indexRequest(lookUpDAG(false), 0, 100)
 	require.NotNil(t, tb.cop.Handle(context.Background(), req).Locked)
-	resp, err := tb.cop.Stream(context.Background(), req, func(executor.Batch) error { t.Fatal("a row"); return nil })
+	resp, err := tb.cop.Stream(context.Background(), req, nil, func(executor.Batch) error { t.Fatal("a row"); return nil })
 	require.NoError(t, err)
 	require.NotNil(t, resp.Locked)
 }
@@ -217,4 +221,66 @@ func TestWholePlans(t *testing.T) {
 		dag := scan(false, &tipb.Executor{Tp: tp, Sort: &tipb.Sort{}, Window: &tipb.Window{}})
 		require.Contains(t, tb.cop.Handle(context.Background(), tb.request(dag)).OtherError, "not supported without flag")
 	}
+}
+
+// broadcastDAG joins the table's rows of a range on v with rows that come along, and counts them by their name.
+func broadcastDAG(t *testing.T, flags uint64) (*tipb.DAGRequest, *executor.Broadcast) {
+	parent := uint32(2)
+	given := column.NewBuilder(intType, 3)
+	for _, v := range []int64{20, 30, 70} {
+		given.AppendInt64(v)
+	}
+	rows, err := executor.NewBroadcast([]*tipb.FieldType{intType}, []executor.Batch{{Cols: []arrow.Array{given.Detach()}, Rows: 3}}, nil)
+	require.NoError(t, err)
+	receiver := &tipb.ExchangeReceiver{FieldTypes: []*tipb.FieldType{intType}}
+	dag := scan(false, &tipb.Executor{Tp: tipb.ExecType_TypeExchangeReceiver, ExchangeReceiver: receiver},
+		&tipb.Executor{Tp: tipb.ExecType_TypeJoin, Join: &tipb.Join{JoinType: tipb.JoinType_TypeInnerJoin, InnerIdx: 1,
+			LeftJoinKeys: []*tipb.Expr{columnRef(1)}, RightJoinKeys: []*tipb.Expr{columnRef(0)}}})
+	dag.Executors[0].ParentIdx = &parent
+	dag.OutputOffsets, dag.Flags = []uint32{2, 3}, flags
+	return dag, rows
+}
+
+// Rows to join with come in the request or, from the same process, beside it.
+func TestReceiver(t *testing.T) {
+	tb := newTable(t, 10)
+	want := []string{"row 2 20", "row 3 30", "row 7 70"}
+	dag, rows := broadcastDAG(t, executor.FlagWholePlans)
+	fields, err := coprocessor.Fields(dag)
+	require.NoError(t, err)
+	require.Len(t, fields, 2)
+
+	var got []string
+	resp, err := tb.cop.Stream(context.Background(), tb.request(dag), []*executor.Broadcast{rows}, func(b executor.Batch) error {
+		for i := range b.Len() {
+			got = append(got, fmt.Sprintf("%s %d", b.Cols[0].(*array.Binary).Value(b.Row(i)), b.Cols[1].(*array.Int64).Value(b.Row(i))))
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	require.Empty(t, resp.OtherError)
+	require.Equal(t, want, got)
+
+	receiver := dag.Executors[1].ExchangeReceiver
+	_, s := tb.handle(tb.request(dag))
+	require.Empty(t, tb.rows(s, textType, intType), "no rows, none to join with")
+	require.NoError(t, rows.Fill(receiver))
+	_, s = tb.handle(tb.request(dag))
+	require.Equal(t, want, tb.rows(s, textType, intType))
+
+	dag.Flags = 0
+	require.Contains(t, tb.cop.Handle(context.Background(), tb.request(dag)).OtherError, "not supported without flag")
+	dag.Flags, receiver.EncodedTaskMeta = executor.FlagWholePlans, [][]byte{{1, 2, 3}}
+	require.Contains(t, tb.cop.Handle(context.Background(), tb.request(dag)).OtherError, "rows 0 of a receiver")
+	receiver.FieldTypes = nil
+	require.Contains(t, tb.cop.Handle(context.Background(), tb.request(dag)).OtherError, "receiver without columns")
+	_, err = coprocessor.Fields(dag)
+	require.ErrorContains(t, err, "receiver without columns")
+}
+
+// Selections one upon another both hold.
+func TestSelectionsUponEachOther(t *testing.T) {
+	tb := newTable(t, 10)
+	_, s := tb.handle(tb.request(scan(false, where(tipb.ScalarFuncSig_GTInt, 20), where(tipb.ScalarFuncSig_LTInt, 50))))
+	require.Equal(t, []string{"3 30 row 3", "4 40 row 4"}, tb.rows(s, keyType, intType, textType))
 }

@@ -21,7 +21,8 @@ func checkCapabilities(root *tipb.Executor, flags uint64) error {
 	}
 	for _, e := range executor.PostOrder(root) {
 		switch e.Tp {
-		case tipb.ExecType_TypeJoin, tipb.ExecType_TypeSort, tipb.ExecType_TypeWindow, tipb.ExecType_TypeExpand2:
+		case tipb.ExecType_TypeJoin, tipb.ExecType_TypeSort, tipb.ExecType_TypeWindow, tipb.ExecType_TypeExpand2,
+			tipb.ExecType_TypeExchangeReceiver:
 			return fmt.Errorf("executor %s is not supported without flag %#x", e.Tp, executor.FlagWholePlans)
 		}
 	}
@@ -42,11 +43,14 @@ func scansOf(root *tipb.Executor) int {
 	return n
 }
 
-// leaf makes the operator of a scan or of an IndexLookUp. A single scan has all of the request's ranges; of several, each
+// leaf makes the operator of a scan, of an IndexLookUp or of a receiver. A single scan has all of the request's ranges; of several, each
 // has those that lie in its table's records or in its index. Only a single scan has pages.
 func (r *dagRun) leaf(e *tipb.Executor) (executor.Operator, error) {
-	if e.GetTp() == tipb.ExecType_TypeIndexLookUp {
+	switch e.GetTp() {
+	case tipb.ExecType_TypeIndexLookUp:
 		return newLookUp(e, r)
+	case tipb.ExecType_TypeExchangeReceiver:
+		return r.receiver(e.ExchangeReceiver)
 	}
 	ranges := r.req.Ranges
 	if r.scans > 1 {
@@ -66,6 +70,16 @@ func (r *dagRun) leaf(e *tipb.Executor) (executor.Operator, error) {
 		return nil, err
 	}
 	return fairScan{op, r}, nil
+}
+
+// receiver hands out the rows that came in the receiver.
+func (r *dagRun) receiver(e *tipb.ExchangeReceiver) (executor.Operator, error) {
+	b, err := executor.ReadBroadcast(e, r.env.Memory)
+	if err != nil {
+		return nil, err
+	}
+	r.received = append(r.received, b)
+	return b.Source(), nil
 }
 
 // newReader reads ranges for a scan.

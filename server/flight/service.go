@@ -70,7 +70,7 @@ func (s *Service) DoGet(ticket *flight.Ticket, stream flight.FlightService_DoGet
 	}
 	schema, converts := schemaOf(fields)
 	w := flight.NewRecordWriter(stream, ipc.WithSchema(schema))
-	resp, err := s.d.Coprocessor.Stream(stream.Context(), req, func(b executor.Batch) error {
+	resp, err := s.d.Coprocessor.Stream(stream.Context(), req, nil, func(b executor.Batch) error {
 		rec, err := record(schema, converts, b)
 		if err != nil {
 			return err

@@ -26,15 +26,15 @@ func (s *Service) Coprocessor(ctx context.Context, req *copb.Request) (*copb.Res
 	return s.d.Coprocessor.Handle(ctx, req), nil
 }
 
-// Query is Coprocessor with batches by reference, for callers in the same process: see kvclient.Store.
-func (s *Service) Query(ctx context.Context, req *copb.Request, sink func(executor.Batch) error) (*copb.Response, error) {
+// Query is Coprocessor with batches and the rows of receivers by reference, for callers in the same process: see kvclient.Store.
+func (s *Service) Query(ctx context.Context, req *copb.Request, given []*executor.Broadcast, sink func(executor.Batch) error) (*copb.Response, error) {
 	if err := s.check(req.GetContext()); err != nil {
 		return nil, err
 	}
 	if text := s.refused(req); text != "" {
 		return &copb.Response{OtherError: text}, nil
 	}
-	return s.d.Coprocessor.Stream(ctx, req, sink)
+	return s.d.Coprocessor.Stream(ctx, req, given, sink)
 }
 
 // splitKeysMax bounds the keys of one SplitRegion.

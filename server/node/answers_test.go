@@ -291,7 +291,7 @@ func answered(t rapid.TB, resp *copb.Response) *tipb.SelectResponse {
 }
 
 func (a *asker) streamed(t rapid.TB, req *copb.Request, fields []*tipb.FieldType) (rows []string) {
-	resp, err := a.store.Service().Query(context.Background(), req, func(b executor.Batch) error {
+	resp, err := a.store.Service().Query(context.Background(), req, nil, func(b executor.Batch) error {
 		rows = appendRows(rows, b, fields)
 		return nil
 	})
@@ -312,7 +312,7 @@ func (a *asker) atRoot(t rapid.TB, req copb.Request, p plan, fields []*tipb.Fiel
 	req.Data, err = scan.Marshal()
 	require.NoError(t, err)
 	var batches []executor.Batch
-	resp, err := a.store.Service().Query(context.Background(), &req, func(b executor.Batch) error {
+	resp, err := a.store.Service().Query(context.Background(), &req, nil, func(b executor.Batch) error {
 		batches = append(batches, column.Compact(b))
 		return nil
 	})

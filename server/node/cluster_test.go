@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 	"github.com/pingcap/tipb/go-tipb"
 	"github.com/stretchr/testify/require"
@@ -105,15 +106,38 @@ func scanDAG() *tipb.DAGRequest {
 // selectAll runs scanDAG and returns "text|key" of each row.
 func selectAll(t *testing.T, c *kvclient.Client) []string {
 	t.Helper()
+	return selectDAG(t, c, scanDAG())
+}
+
+// selectJoined is selectAll, but of the rows whose keys are given, which are sent to the stores.
+func selectJoined(t *testing.T, c *kvclient.Client, keys ...int64) []string {
+	t.Helper()
+	given := column.NewBuilder(keyType, len(keys))
+	for _, k := range keys {
+		given.AppendInt64(k)
+	}
+	rows, err := executor.NewBroadcast([]*tipb.FieldType{keyType}, []executor.Batch{{Cols: []arrow.Array{given.Detach()}, Rows: len(keys)}}, nil)
+	require.NoError(t, err)
+	key := []*tipb.Expr{{Tp: tipb.ExprType_ColumnRef, Val: memcmp.AppendInt64(nil, 0), FieldType: keyType}}
+	dag, parent := scanDAG(), uint32(2)
+	dag.Executors[0].ParentIdx = &parent
+	dag.Executors = append(dag.Executors,
+		&tipb.Executor{Tp: tipb.ExecType_TypeExchangeReceiver, ExchangeReceiver: &tipb.ExchangeReceiver{FieldTypes: []*tipb.FieldType{keyType}}},
+		&tipb.Executor{Tp: tipb.ExecType_TypeJoin, Join: &tipb.Join{JoinType: tipb.JoinType_TypeSemiJoin, InnerIdx: 1, LeftJoinKeys: key, RightJoinKeys: key}})
+	dag.Flags = executor.FlagWholePlans
+	return selectDAG(t, c, dag, rows)
+}
+
+func selectDAG(t *testing.T, c *kvclient.Client, dag *tipb.DAGRequest, given ...*executor.Broadcast) []string {
+	t.Helper()
 	ctx := testContext(t)
 	ts, err := c.TS(ctx)
 	require.NoError(t, err)
-	dag := scanDAG()
 	fields, err := coprocessor.Fields(dag)
 	require.NoError(t, err)
 	rng := tablekey.RecordRange(tableID)
 	op, err := distsql.Select(ctx, c, &distsql.Request{
-		DAG: dag, Fields: fields, TS: ts, KeepOrder: true, Ranges: []kvclient.KeyRange{{Start: rng.Start, End: rng.End}},
+		DAG: dag, Given: given, Fields: fields, TS: ts, KeepOrder: true, Ranges: []kvclient.KeyRange{{Start: rng.Start, End: rng.End}},
 	})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, op.Close()) }()
@@ -159,6 +183,7 @@ func TestOneStore(t *testing.T) {
 	}))
 	insert(t, client, 100, 200)
 	require.Equal(t, wantRows(-50, 200), selectAll(t, client))
+	require.Equal(t, append(wantRows(-1, 1), wantRows(99, 101)...), selectJoined(t, client, 99, -1, 0, 100), "over three regions")
 	require.NoError(t, client.Close())
 	require.NoError(t, c.Close())
 
@@ -184,6 +209,7 @@ func TestOverTheWire(t *testing.T) {
 		client := kvclient.New(pd, dialer, kvclient.Options{})
 		insert(t, client, int64(i)*100, int64(i+1)*100)
 		require.Equal(t, wantRows(0, int64(i+1)*100), selectAll(t, client))
+		require.Equal(t, wantRows(17, 19), selectJoined(t, client, 18, 17, 1000))
 		require.NoError(t, client.Close())
 		require.NoError(t, dialer.Close())
 	}

@@ -104,9 +104,9 @@ func (r remote) Coprocessor(ctx context.Context, req *copb.Request) (*copb.Respo
 	return r.rpc.Coprocessor(ctx, req)
 }
 
-// Query asks for encoded rows and hands them on as batches.
-func (r remote) Query(ctx context.Context, req *copb.Request, sink func(executor.Batch) error) (*copb.Response, error) {
-	asked, fields, err := r.encoded(req)
+// Query asks for encoded rows and hands them on as batches. Those of receivers go into the request.
+func (r remote) Query(ctx context.Context, req *copb.Request, given []*executor.Broadcast, sink func(executor.Batch) error) (*copb.Response, error) {
+	asked, fields, err := r.encoded(req, given)
 	if err != nil {
 		return nil, err
 	}
@@ -136,8 +136,8 @@ func (r remote) Query(ctx context.Context, req *copb.Request, sink func(executor
 	return resp, err
 }
 
-// encoded is the request with its rows in the encoding that r asks for, and the types of its columns.
-func (r remote) encoded(req *copb.Request) (*copb.Request, []*tipb.FieldType, error) {
+// encoded is the request with the rows that it is given, which asks for others in r's encoding, and the types of their columns.
+func (r remote) encoded(req *copb.Request, given []*executor.Broadcast) (*copb.Request, []*tipb.FieldType, error) {
 	dag := new(tipb.DAGRequest)
 	if err := dag.Unmarshal(req.Data); err != nil {
 		return nil, nil, fmt.Errorf("decode DAG request: %w", err)
@@ -145,6 +145,15 @@ func (r remote) encoded(req *copb.Request) (*copb.Request, []*tipb.FieldType, er
 	fields, err := coprocessor.Fields(dag)
 	if err != nil {
 		return nil, nil, err
+	}
+	for _, e := range dag.Executors {
+		if e.Tp != tipb.ExecType_TypeExchangeReceiver || len(given) == 0 {
+			continue
+		}
+		if err := given[0].Fill(e.ExchangeReceiver); err != nil {
+			return nil, nil, err
+		}
+		given = given[1:]
 	}
 	dag.EncodeType = r.encode
 	asked := *req

@@ -22,6 +22,8 @@ import (
 type Request struct {
 	// DAG is sent as it is. Executors are in list form.
 	DAG *tipb.DAGRequest
+	// Given are the rows of the DAG's receivers, in their order.
+	Given []*executor.Broadcast
 	// Fields are the types of the DAG's output columns.
 	Fields []*tipb.FieldType
 	// Ranges are ascending and disjoint.
@@ -192,7 +194,7 @@ func (s *selector) run(t kvclient.Task, out *stream) error {
 
 func (s *selector) ask(bo *kvclient.Backoff, t kvclient.Task, out *stream) (again bool, err error) {
 	copReq := &coprocessor.Request{Tp: tpDAG, Data: s.data}
-	resp, again, err := s.snap.Query(s.ctx, bo, t, copReq, func(b executor.Batch) error { return s.deliver(b, out) })
+	resp, again, err := s.snap.Query(s.ctx, bo, t, copReq, s.req.Given, func(b executor.Batch) error { return s.deliver(b, out) })
 	if err != nil || again {
 		return again, err
 	}

@@ -55,17 +55,17 @@ func (c *Client) NewBackoff() *Backoff { return newBackoff(&c.opts, c.opts.ReadB
 // Concurrency is the number of region requests that one operation should have in flight.
 func (c *Client) Concurrency() int { return c.opts.Concurrency }
 
-// Query sends req, whose context, ranges and timestamp it fills, to the region of t and hands the batches to sink.
-// again is true if nothing was delivered and t's ranges have to be cut anew: its region changed or a lock had to be
+// Query sends req, whose context, ranges and timestamp it fills, to the region of t, with the rows that its receivers are
+// given, and hands the batches to sink. again is true if nothing was delivered and t's ranges have to be cut anew: its region changed or a lock had to be
 // dealt with.
-func (s *Snapshot) Query(ctx context.Context, bo *Backoff, t Task, req *coprocessor.Request, sink func(executor.Batch) error) (resp *coprocessor.Response, again bool, err error) {
+func (s *Snapshot) Query(ctx context.Context, bo *Backoff, t Task, req *coprocessor.Request, given []*executor.Broadcast, sink func(executor.Batch) error) (resp *coprocessor.Response, again bool, err error) {
 	delivered := false
 	var sinkErr error
 	done, err := s.sendTo(ctx, bo, t.Region, func(st Store, r *Region) (*errorpb.Error, error) {
 		req.Context, req.StartTs = s.context(r), s.ts
 		req.Ranges = copRanges(t.Ranges)
 		var err error
-		resp, err = st.Query(ctx, req, func(b executor.Batch) error {
+		resp, err = st.Query(ctx, req, given, func(b executor.Batch) error {
 			delivered = true
 			sinkErr = sink(b)
 			return sinkErr

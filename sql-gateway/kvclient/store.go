@@ -37,10 +37,10 @@ type Store interface {
 	SplitRegion(context.Context, *kvrpcpb.SplitRegionRequest) (*kvrpcpb.SplitRegionResponse, error)
 	Coprocessor(context.Context, *coprocessor.Request) (*coprocessor.Response, error)
 	// Query runs a DAG request and hands each batch to sink, which may use it until it returns (column.Compact keeps
-	// it). The response carries region_error, locked or other_error, and in data a tipb.SelectResponse without chunks
+	// it). given are the rows of the plan's receivers, in its order. The response carries region_error, locked or other_error, and in data a tipb.SelectResponse without chunks
 	// (error, warnings, execution summaries). Region errors and locks are reported before the first batch. An error
 	// from sink stops the query and is returned.
-	Query(ctx context.Context, req *coprocessor.Request, sink func(executor.Batch) error) (*coprocessor.Response, error)
+	Query(ctx context.Context, req *coprocessor.Request, given []*executor.Broadcast, sink func(executor.Batch) error) (*coprocessor.Response, error)
 }
 
 // Placement is what the client asks of the placement driver.
