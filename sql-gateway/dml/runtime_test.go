@@ -31,13 +31,13 @@ func (r memRuntime) Read(ctx context.Context, req *planner.ReadRequest) (executo
 	}
 	env := r.Env()
 	env.Partial = true
-	op, err := executor.Build(root, func(scan *tipb.Executor) (executor.Operator, error) {
+	op, err := executor.Build(root, executor.WithGiven(req.Given, func(scan *tipb.Executor) (executor.Operator, error) {
 		kv := &ranges{ctx: ctx, txn: r.env.Txn, left: req.Ranges}
 		if scan.TblScan != nil {
 			return executor.NewTableScan(scan.TblScan, kv, env.Expr)
 		}
 		return executor.NewIndexScan(scan.IdxScan, kv, env.Expr)
-	}, env)
+	}), env)
 	return &output{op, req}, err
 }
 

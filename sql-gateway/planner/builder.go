@@ -35,6 +35,8 @@ type builder struct {
 	planned []*sharedQuery
 	sharing bool
 	locking *locking // nil: rows are not to be locked
+	// broadcasts bound the build sides that go to the stores.
+	broadcasts broadcastLimits
 }
 
 // scalarSubquery is an uncorrelated subquery whose one row (or existence) becomes constants.
@@ -56,6 +58,7 @@ type rel struct {
 func newBuilder(ctx *Context) *builder {
 	b := &builder{ctx: ctx, db: ctx.DB, fullGroupBy: true, estimates: map[logical]*estimate{}, scanCosts: map[*scanNode]float64{}, shared: map[any]*sharedQuery{}}
 	b.connType = &tipb.FieldType{Tp: column.TypeVarString, Collate: -collateUTF8, Charset: "utf8mb4"}
+	b.broadcasts = broadcastLimitsOf(ctx.Vars)
 	if ctx.Vars != nil {
 		if name, ok := ctx.Vars.SysVar("collation_connection", false); ok {
 			if id, ok := collationID(strings.ToLower(name)); ok {

@@ -169,6 +169,7 @@ func TestExplainAnalyzeOfGatheringJoins(t *testing.T) {
 		"SELECT t.b, h.y FROM t JOIN h ON t.a = h.x":       "HashJoin_",
 	} {
 		w := newDMLWorld(t)
+		w.vars["tidb_opt_broadcast_join"] = "OFF"
 		w.insert("h", "10|1", "20|2")
 		w.rows["t"], w.rows["h"] = 1e6, 1
 		q, err := w.plan(sql)

@@ -140,8 +140,8 @@ func (x *explainer) node(p physical, indent, branch, task string, where *site) {
 		indent += "  "
 	}
 	if l, ok := p.(*physLookup); ok {
-		x.node(l.index.child, indent, "├─", copTask, &site{l.index, dagDepth(l.index.child)})
-		x.node(l.table.child, indent, "└─", copTask, &site{l.table, dagDepth(l.table.child)})
+		x.node(l.index.child, indent, "├─", copTask, &site{l.index, dagPlace(l.index.child)})
+		x.node(l.table.child, indent, "└─", copTask, &site{l.table, dagPlace(l.table.child)})
 		return
 	}
 	kids := x.children(p)
@@ -150,22 +150,34 @@ func (x *explainer) node(p physical, indent, branch, task string, where *site) {
 		if i == len(kids)-1 {
 			b = "└─"
 		}
-		if r, ok := p.(*physReader); ok {
-			x.node(k, indent, b, copTask, &site{r, dagDepth(k)})
-		} else if where != nil {
-			x.node(k, indent, b, copTask, &site{where.reader, where.at - 1})
+		if at := pushedSite(p, k, where); at != nil {
+			x.node(k, indent, b, copTask, at)
 		} else {
 			x.node(k, indent, b, "root", nil)
 		}
 	}
 }
 
-// dagDepth is the number of operators below p in a pushed chain: its place in the list.
-func dagDepth(p physical) int {
+// pushedSite is where the input of p runs, if that is on the stores; where is the site of p.
+func pushedSite(p, input physical, where *site) *site {
+	if r, ok := p.(*physReader); ok {
+		return &site{r, dagPlace(input)}
+	}
+	if j, ok := p.(*physJoin); where == nil || ok && input == j.right {
+		return nil
+	}
+	return &site{where.reader, dagPlace(input)}
+}
+
+// dagPlace is the place of p in the list of a pushed plan: the number of executors before it. A join stands behind its
+// receiver.
+func dagPlace(p physical) int {
 	n := 0
 	for len(p.inputs()) > 0 {
+		if n++; len(p.inputs()) == 2 {
+			n++
+		}
 		p = p.inputs()[0]
-		n++
 	}
 	return n
 }
@@ -231,10 +243,15 @@ func (x *explainer) measured(p physical, where *site) *executor.Summary {
 		s := x.stats.summary(p)
 		return &s
 	}
-	if r := x.stats.readers[where.reader]; r != nil && where.at < len(r.Executors) && where.at >= 0 {
-		return &r.Executors[where.at]
+	sum := x.stats.summary(p) // of what ran at the root because a build side was too large
+	if r := x.stats.readers[where.reader]; r != nil && where.at < len(r.Executors) {
+		at := r.Executors[where.at]
+		sum.Rows, sum.Batches, sum.Time = sum.Rows+at.Rows, sum.Batches+at.Batches, sum.Time+at.Time
+		sum.MemoryMax = max(sum.MemoryMax, at.MemoryMax)
+	} else if sum.Batches == 0 {
+		return nil
 	}
-	return nil
+	return &sum
 }
 
 func (x *explainer) execution(p physical, where *site) string {
@@ -243,7 +260,10 @@ func (x *explainer) execution(p physical, where *site) string {
 		return ""
 	}
 	if where != nil {
-		tasks := x.stats.readers[where.reader].Tasks
+		tasks := 0
+		if r := x.stats.readers[where.reader]; r != nil {
+			tasks = r.Tasks
+		}
 		return fmt.Sprintf("scree_task:{proc:%s, iters:%d, tasks:%d}", FormatTime(sum.Time), sum.Batches, tasks)
 	}
 	info := fmt.Sprintf("time:%s, loops:%d", FormatTime(sum.Time), sum.Batches)
@@ -282,7 +302,8 @@ func formatBytes(n int64) string {
 }
 
 // ExplainDAG renders EXPLAIN FORMAT='dag': one JSON document (executor/dagjson) per reader. Values of scalar subqueries
-// and of index joins are not known yet: the documents have NULL and the whole table there.
+// and of index joins are not known yet, nor are the rows of receivers: the documents have NULL, the whole table and no rows
+// there.
 func (q *Query) ExplainDAG() ([]string, error) {
 	o := &opener{plan: q.ctx, binds: map[*Column]*Expr{}, env: &executor.Env{Expr: q.ctx.Expr}}
 	for _, s := range q.scalars {
@@ -299,6 +320,11 @@ func (q *Query) ExplainDAG() ([]string, error) {
 				return err
 			}
 			docs = append(docs, doc)
+			for _, j := range r.joins() {
+				if err := visit(j.right); err != nil {
+					return err
+				}
+			}
 			return nil
 		}
 		if a, ok := p.(*physApply); ok {
@@ -335,7 +361,7 @@ func (o *opener) document(r *physReader) (string, error) {
 		}
 	}
 	ranges, _ := o.bindPath(&path).ranges()
-	req, err := o.request(r, ranges)
+	req, err := o.request(r, r.child, r.cols, ranges)
 	if err != nil {
 		return "", err
 	}

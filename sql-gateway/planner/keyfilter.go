@@ -3,6 +3,7 @@ package planner
 import (
 	"context"
 	"io"
+	"maps"
 	"math"
 
 	"github.com/pingcap/tipb/go-tipb"
@@ -50,7 +51,10 @@ func (b *builder) filterKeys(j *physJoin, n *joinNode) {
 			continue
 		}
 		r, col := filterTarget(filtered, targets[i].col)
-		if r == nil || !b.worthFilter(r, col, key.col, small) {
+		if r == nil || j.broadcast && len(keys) == 1 && r == filtered && len(r.joins()) == 0 { // the join itself comes next
+			continue
+		}
+		if !b.worthFilter(r, col, key.col, small) {
 			continue
 		}
 		f := &keyFilter{join: j, key: key, column: col}
@@ -92,9 +96,7 @@ func (b *builder) worthFilter(r *physReader, col, key *Column, small *estimate) 
 func filterTarget(p physical, c *Column) (*physReader, *Column) {
 	switch p := p.(type) {
 	case *physReader:
-		if col := pushedColumn(p.child, c); col != nil {
-			return p, col
-		}
+		return filterInside(p, p.child, c)
 	case *physSelect:
 		return filterTarget(p.child, c)
 	case *physProject:
@@ -128,36 +130,53 @@ func (p *physAgg) keyOf(c *Column) *Column {
 	return nil
 }
 
-// pushedColumn is filterTarget within a pushed plan.
-func pushedColumn(p physical, c *Column) *Column {
+// filterInside is filterTarget within the pushed plan of r.
+func filterInside(r *physReader, p physical, c *Column) (*physReader, *Column) {
 	switch p := p.(type) {
 	case *physScan:
 		if setOf(p.cols)[c] {
-			return c
+			return r, c
 		}
 	case *physSelect:
-		return pushedColumn(p.child, c)
+		return filterInside(r, p.child, c)
 	case *physAgg:
 		if k := p.keyOf(c); k != nil {
-			return pushedColumn(p.child, k)
+			return filterInside(r, p.child, k)
+		}
+	case *physJoin:
+		if setOf(p.left.base().cols)[c] {
+			return filterInside(r, p.left, c)
+		}
+		if p.kind == joinInner {
+			return filterTarget(p.right, c)
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // addFilter puts a filter next to the conditions on a reader's scan.
 func (b *builder) addFilter(r *physReader, f *keyFilter) {
 	at := &r.child
-	if agg, ok := (*at).(*physAgg); ok {
-		at = &agg.child
-	}
-	sel, ok := (*at).(*physSelect)
-	if !ok {
+	for {
+		switch p := (*at).(type) {
+		case *physAgg:
+			at = &p.child
+			continue
+		case *physJoin:
+			at = &p.left
+			continue
+		case *physSelect:
+			if _, ok := p.child.(*physScan); !ok {
+				at = &p.child
+				continue
+			}
+			p.filters = append(p.filters, f)
+			return
+		}
 		scan := (*at).base()
-		sel = &physSelect{physBase: b.newBase("Selection", scan.cols, scan.rows), child: *at}
-		*at = sel
+		*at = &physSelect{physBase: b.newBase("Selection", scan.cols, scan.rows), child: *at, filters: []*keyFilter{f}}
+		return
 	}
-	sel.filters = append(sel.filters, f)
 }
 
 // conditions are those of a selection with the key lists of its filters, as far as they are known.
@@ -202,7 +221,7 @@ func (f *filterJoinOp) Next(ctx context.Context) (executor.Batch, error) {
 }
 
 func (f *filterJoinOp) start(ctx context.Context) error {
-	all, err := f.gather(ctx, maxFilterRows)
+	all, err := f.gather(ctx, maxFilterRows, math.MaxInt64)
 	if err != nil {
 		return err
 	}
@@ -212,15 +231,7 @@ func (f *filterJoinOp) start(ctx context.Context) error {
 	}
 	sub := f.sub()
 	if all {
-		sub.filters = make(map[*keyFilter]*Expr, len(f.o.filters)+len(f.p.filters))
-		for k, e := range f.o.filters {
-			sub.filters[k] = e
-		}
-		for _, k := range f.p.filters {
-			if e := k.list(f.batches, f.p.gathered.base().cols); e != nil {
-				sub.filters[k] = e
-			}
-		}
+		sub.addLists(f.p.filters, f.batches, f.p.gathered.base().cols)
 	}
 	other := f.p.left
 	if f.p.gathered == other {
@@ -231,6 +242,18 @@ func (f *filterJoinOp) start(ctx context.Context) error {
 		return err
 	}
 	return f.open(sub, f.p, f.p.gathered, filtered)
+}
+
+// addLists tells filters the keys that were gathered, in columns cols. Others that know of o's filters do not see it.
+func (o *opener) addLists(filters []*keyFilter, batches []executor.Batch, cols []*Column) {
+	lists := make(map[*keyFilter]*Expr, len(o.filters)+len(filters))
+	maps.Copy(lists, o.filters)
+	for _, f := range filters {
+		if e := f.list(batches, cols); e != nil {
+			lists[f] = e
+		}
+	}
+	o.filters = lists
 }
 
 // list is column IN (the keys of the gathered rows); nil if they are too many.

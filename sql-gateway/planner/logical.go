@@ -70,6 +70,7 @@ type joinNode struct {
 	nullAware   []*Expr
 	mark        *Column // of joinMark
 	straight    bool    // STRAIGHT_JOIN: keep the order
+	needed      colSet  // what is looked at above; known after prune
 }
 
 // applyNode is a join whose right side refers to columns of the left: it is run once for each left row. Rule

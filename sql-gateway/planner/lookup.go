@@ -3,6 +3,7 @@ package planner
 import (
 	"context"
 	"io"
+	"math"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/pingcap/tipb/go-tipb"
@@ -152,6 +153,7 @@ func (g *gatherer) Fields() []*tipb.FieldType { return g.fields }
 
 func (g *gatherer) Close() error {
 	g.o.env.Memory.Shrink(g.held)
+	g.held = 0
 	if g.join != nil {
 		return g.join.Close() // closes the outer side, too
 	}
@@ -172,9 +174,9 @@ func (o *onceOp) Close() error {
 	return o.Operator.Close()
 }
 
-// gather reads outer rows up to a limit; all tells whether there are no more.
-func (g *gatherer) gather(ctx context.Context, limit int) (all bool, err error) {
-	for g.rows <= limit {
+// gather reads outer rows up to limits of rows and bytes; all tells whether there are no more.
+func (g *gatherer) gather(ctx context.Context, limit int, bytes int64) (all bool, err error) {
+	for g.rows <= limit && g.held <= bytes {
 		b, err := g.outer.Next(ctx)
 		if err == io.EOF {
 			return true, nil
@@ -263,7 +265,7 @@ func (l *lookupJoinOp) Next(ctx context.Context) (executor.Batch, error) {
 
 // start gathers the outer rows and opens the join.
 func (l *lookupJoinOp) start(ctx context.Context) error {
-	all, err := l.gather(ctx, max(int(l.p.lookup.path.limit), 1))
+	all, err := l.gather(ctx, max(int(l.p.lookup.path.limit), 1), math.MaxInt64)
 	if err != nil {
 		return err
 	}

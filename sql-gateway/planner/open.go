@@ -29,9 +29,11 @@ type opener struct {
 	// filters are the key lists of the joins above.
 	filters map[*keyFilter]*Expr
 	shared  map[*sharedQuery]*sharedRows
-	stats   *RunStats
-	leaves  map[*tipb.Executor]func() (executor.Operator, error)
-	alone   bool // there is one reader in the plan
+	// received are the build sides of pushed joins, once they are known.
+	received map[*physJoin]*executor.Broadcast
+	stats    *RunStats
+	leaves   map[*tipb.Executor]func() (executor.Operator, error)
+	alone    bool // there is one reader in the plan
 }
 
 // Open builds the operators of a plan. Scalar subqueries run here. If the Runtime's Env collects statistics, ExplainRows
@@ -371,6 +373,9 @@ func (o *opener) joinOf(p *physJoin, left, right *tipb.Executor) (*tipb.Executor
 func (o *opener) root(p physical) (executor.Operator, error) {
 	switch p := p.(type) {
 	case *physReader:
+		if len(p.joins()) > 0 {
+			return o.broadcastRead(p), nil
+		}
 		return o.read(p, nil)
 	case *physLookup:
 		return o.lookup(p, nil)

@@ -1,6 +1,8 @@
 package planner
 
 import (
+	"slices"
+
 	"github.com/pingcap/tipb/go-tipb"
 
 	"github.com/scree-db/scree/codec/column"
@@ -15,24 +17,24 @@ const columnHandle = -1
 
 // read asks the session for a reader's rows; ranges nil means those of its path.
 func (o *opener) read(p *physReader, ranges []kvclient.KeyRange) (executor.Operator, error) {
-	req, err := o.request(p, ranges)
+	return o.readPlan(p, p.child, p.cols, ranges)
+}
+
+// readPlan asks for columns cols of a part of the reader's pushed plan, all of it or from the scan up to some operator.
+func (o *opener) readPlan(p *physReader, plan physical, cols []*Column, ranges []kvclient.KeyRange) (executor.Operator, error) {
+	req, err := o.request(p, plan, cols, ranges)
 	if err != nil {
 		return nil, err
 	}
-	if len(req.Ranges) == 0 && !isAggregated(p) {
+	if _, aggregates := plan.(*physAgg); len(req.Ranges) == 0 && !aggregates {
 		return executor.NewValues(req.Fields), nil
 	}
 	return o.rt.Read(o.ctx, req)
 }
 
-func isAggregated(p *physReader) bool {
-	_, ok := p.child.(*physAgg)
-	return ok
-}
-
-// request describes what a reader asks for.
-func (o *opener) request(p *physReader, ranges []kvclient.KeyRange) (*ReadRequest, error) {
-	list, err := o.pushed(p.child)
+// request describes what readPlan asks for.
+func (o *opener) request(p *physReader, plan physical, cols []*Column, ranges []kvclient.KeyRange) (*ReadRequest, error) {
+	list, err := o.pushed(plan)
 	if err != nil {
 		return nil, err
 	}
@@ -41,8 +43,14 @@ func (o *opener) request(p *physReader, ranges []kvclient.KeyRange) (*ReadReques
 		ranges, exact = o.bindPath(path).ranges()
 	}
 	req := &ReadRequest{
-		Table: path.table, Index: path.index, DAG: o.dagRequest(list, p.offsets()), Fields: p.Types(), Ranges: ranges,
+		Table: path.table, Index: path.index, DAG: o.dagRequest(list, placesOf(cols, plan)), Fields: typesOf(cols), Ranges: ranges,
 		Stats: o.stats.reader(p), Alone: o.alone,
+	}
+	for _, j := range slices.Backward(joinsOf(plan)) {
+		req.DAG.Flags |= executor.FlagWholePlans
+		if b := o.received[j]; b != nil {
+			req.Given = append(req.Given, b)
+		}
 	}
 	if exact && len(ranges) == 1 && path.isRecord() {
 		req.Point = ranges[0].Start
@@ -71,7 +79,7 @@ func (q *Query) isAlone() bool {
 	p := q.root
 	for {
 		if r, ok := p.(*physReader); ok {
-			return r != nil && len(q.scalars) == 0 && len(q.shared) == 0
+			return len(r.joins()) == 0 && len(q.scalars) == 0 && len(q.shared) == 0
 		}
 		inputs := p.inputs()
 		if len(inputs) != 1 {
@@ -81,11 +89,11 @@ func (q *Query) isAlone() bool {
 	}
 }
 
-// offsets are the places of a reader's columns among those of its pushed plan.
-func (p *physReader) offsets() []uint32 {
-	at := offsetsOf(p.child.base().cols)
-	out := make([]uint32, len(p.cols))
-	for i, c := range p.cols {
+// placesOf are the places of columns among those of a plan.
+func placesOf(cols []*Column, plan physical) []uint32 {
+	at := offsetsOf(plan.base().cols)
+	out := make([]uint32, len(cols))
+	for i, c := range cols {
 		out[i] = uint32(at[c])
 	}
 	return out
@@ -93,8 +101,11 @@ func (p *physReader) offsets() []uint32 {
 
 // pushed lists the executors of a pushed plan, the scan first.
 func (o *opener) pushed(p physical) ([]*tipb.Executor, error) {
-	if s, ok := p.(*physScan); ok {
-		return []*tipb.Executor{o.scan(s)}, nil
+	switch p := p.(type) {
+	case *physScan:
+		return []*tipb.Executor{o.scan(p)}, nil
+	case *physJoin:
+		return o.pushedJoin(p)
 	}
 	list, err := o.pushed(p.inputs()[0])
 	if err != nil {

@@ -89,6 +89,8 @@ type (
 		// filters: the keys of the side gathered go into readers below the other one.
 		filters  []*keyFilter
 		gathered physical
+		// broadcast: an operator of a reader's pushed plan, with the right side as its build side, see broadcastOp.
+		broadcast bool
 	}
 )
 
@@ -246,8 +248,12 @@ func (b *builder) newSelection(child physical, conds []*Expr) physical {
 	if neverHolds(conds) {
 		return &physValues{physBase: b.newBase("TableDual", child.base().cols, 0)}
 	}
-	rows := child.base().rows * (&estimate{rows: child.base().rows}).selectivity(conds)
-	return &physSelect{physBase: b.newBase("Selection", child.base().cols, math.Max(rows, 1)), child: child, conds: conds}
+	rows := math.Max(child.base().rows*(&estimate{rows: child.base().rows}).selectivity(conds), 1)
+	if r, ok := child.(*physReader); ok && len(r.joins()) > 0 && passesRows(r.child) && b.pushable(conds) {
+		r.child, r.rows = &physSelect{physBase: b.newBase("Selection", r.child.base().cols, rows), child: r.child, conds: conds}, rows
+		return r
+	}
+	return &physSelect{physBase: b.newBase("Selection", child.base().cols, rows), child: child, conds: conds}
 }
 
 // newProjection is left out where it changes nothing but the order of columns nobody looks at by position.

@@ -46,15 +46,23 @@ func (b *builder) aggregation(n *aggNode) (physical, error) {
 
 // pushTarget is the reader under which an aggregation can go.
 func pushTarget(p physical) *physReader {
-	r, ok := p.(*physReader)
-	if !ok {
-		return nil
-	}
-	switch r.child.(type) {
-	case *physScan, *physSelect:
+	if r, ok := p.(*physReader); ok && passesRows(r.child) {
 		return r
 	}
 	return nil
+}
+
+// passesRows reports whether a pushed plan hands on rows as it reads them.
+func passesRows(p physical) bool {
+	switch p := p.(type) {
+	case *physScan:
+		return true
+	case *physSelect:
+		return passesRows(p.child)
+	case *physJoin:
+		return passesRows(p.left)
+	}
+	return false
 }
 
 func (b *builder) pushableAggs(list []*aggFunc) bool {

@@ -45,6 +45,9 @@ func (b *builder) hashJoin(n *joinNode) (physical, error) {
 		j.buildLeft = j.lookup.inner == j.right // the outer side is in memory anyway
 	}
 	j.physBase = b.newBase(name, joinColumns(j, n.mark), b.estimate(n).rows)
+	if p := b.broadcast(j, n); p != nil {
+		return p, nil
+	}
 	b.filterKeys(j, n)
 	return j, nil
 }

@@ -100,9 +100,11 @@ type Explain struct {
 
 // ReadRequest is a scan that a Reader node asks of the session: a pushed DAG over ranges of a table or index.
 type ReadRequest struct {
-	Table  *catalog.Table
-	Index  *catalog.Index // nil: record keys
-	DAG    *tipb.DAGRequest
+	Table *catalog.Table
+	Index *catalog.Index // nil: record keys
+	DAG   *tipb.DAGRequest
+	// Given are the rows of the DAG's receivers, in their order.
+	Given  []*executor.Broadcast
 	Fields []*tipb.FieldType
 	Ranges []kvclient.KeyRange
 	// Point, when not nil, is the only record key in Ranges.

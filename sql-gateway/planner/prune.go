@@ -25,6 +25,7 @@ func prune(n logical, needed colSet) {
 		n.exprs, n.out = exprs, out
 		prune(n.child, below)
 	case *joinNode:
+		n.needed = needed
 		below := needed.with(append(n.on[:len(n.on):len(n.on)], n.nullAware...)...)
 		prune(n.left, below)
 		prune(n.right, below)

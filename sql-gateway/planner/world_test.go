@@ -40,6 +40,7 @@ type world struct {
 	vars map[string]string
 	// reads counts the ranges that were read, per table.
 	reads map[string]int
+	given int // build sides that the reads had to join with
 	next  int64
 }
 
@@ -244,14 +245,15 @@ func (w *world) Read(_ context.Context, req *ReadRequest) (executor.Operator, er
 		return nil, err
 	}
 	env := executor.Env{Expr: w.expr, Partial: true}
+	w.given += len(req.Given)
 	var ops []executor.Operator
 	for _, part := range w.split(req) {
-		op, err := executor.Build(tree, func(e *tipb.Executor) (executor.Operator, error) {
+		op, err := executor.BuildOutput(tree, req.DAG.OutputOffsets, executor.WithGiven(req.Given, func(e *tipb.Executor) (executor.Operator, error) {
 			if e.TblScan != nil {
 				return executor.NewTableScan(e.TblScan, part, w.expr)
 			}
 			return executor.NewIndexScan(e.IdxScan, part, w.expr)
-		}, &env)
+		}), &env)
 		if err != nil {
 			return nil, err
 		}

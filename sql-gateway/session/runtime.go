@@ -76,7 +76,7 @@ func (m *measured) Close() error {
 
 func (r *run) request(txn *kvclient.Txn, req *planner.ReadRequest) *distsql.Request {
 	return &distsql.Request{
-		DAG: req.DAG, Fields: req.Fields, Ranges: req.Ranges, TS: txn.ReadTS(), From: r.replicas(),
+		DAG: req.DAG, Given: req.Given, Fields: req.Fields, Ranges: req.Ranges, TS: txn.ReadTS(), From: r.replicas(),
 		KeepOrder: req.KeepOrder, Desc: req.Desc,
 		Concurrency: int(r.s.intVar("tidb_distsql_scan_concurrency")),
 		Memory:      r.env.Memory,
@@ -111,8 +111,8 @@ func (r *run) readHere(ctx context.Context, req *planner.ReadRequest, open func(
 	}
 	env := *r.env
 	env.Partial = true // what the operators above expect of a store
-	leaf := func(scan *tipb.Executor) (executor.Operator, error) { return r.leaf(scan, open) }
-	op, err := executor.Build(root, leaf, &env)
+	leaf := executor.WithGiven(req.Given, func(scan *tipb.Executor) (executor.Operator, error) { return r.leaf(scan, open) })
+	op, err := executor.BuildOutput(root, req.DAG.OutputOffsets, leaf, &env)
 	if err != nil {
 		return nil, err
 	}

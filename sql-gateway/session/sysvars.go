@@ -10,6 +10,8 @@ import (
 	"sync"
 
 	"github.com/pingcap/tidb/pkg/parser/mysql"
+
+	"github.com/scree-db/scree/sql-gateway/planner"
 )
 
 type scope uint8
@@ -97,6 +99,9 @@ var effectiveVars = []sysVar{
 	number("innodb_lock_wait_timeout", 50, 1, 3600),
 	number("tidb_mem_quota_query", 2<<30, -1, maxInt63),
 	number("tidb_distsql_scan_concurrency", 0, 0, 256),
+	onOff("tidb_opt_broadcast_join", "ON"),
+	number("tidb_broadcast_join_threshold_count", planner.BroadcastRows, 0, 1<<31),
+	number("tidb_broadcast_join_threshold_size", planner.BroadcastBytes, 0, planner.BroadcastBytes),
 	number("div_precision_increment", 4, 0, 30),
 	number("group_concat_max_len", 1024, 4, maxInt63),
 	number("auto_increment_increment", 1, 1, 65535),
