@@ -88,6 +88,10 @@ func (r remote) KvScanLock(ctx context.Context, req *kvrpcpb.ScanLockRequest) (*
 	return r.rpc.KvScanLock(ctx, req)
 }
 
+func (r remote) GetStoreSafeTS(ctx context.Context, req *kvrpcpb.StoreSafeTSRequest) (*kvrpcpb.StoreSafeTSResponse, error) {
+	return r.rpc.GetStoreSafeTS(ctx, req)
+}
+
 func (r remote) KvDeleteRange(ctx context.Context, req *kvrpcpb.DeleteRangeRequest) (*kvrpcpb.DeleteRangeResponse, error) {
 	return r.rpc.KvDeleteRange(ctx, req)
 }

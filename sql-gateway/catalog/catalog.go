@@ -37,6 +37,7 @@ type Catalog struct {
 	locks *Locks
 	ids   idCache
 	stats statsCache
+	past  pastSchemas
 }
 
 // changeAttempts bounds how often a change is tried again after a conflict with another gateway's.
@@ -128,7 +129,12 @@ func read(ctx context.Context, store Store, virtual []*Table) (*Snapshot, error)
 		return nil, err
 	}
 	defer txn.Rollback()
-	s := newSnapshot()
+	return readFrom(ctx, txn, virtual)
+}
+
+// readFrom reads the schema that a transaction sees.
+func readFrom(ctx context.Context, txn Txn, virtual []*Table) (s *Snapshot, err error) {
+	s = newSnapshot()
 	s.addVirtual(virtual)
 	if s.Version, err = getInt(ctx, txn, versionKey); err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package catalog
 import (
 	"bytes"
 	"context"
+	"math"
 	"slices"
 	"sync"
 
@@ -15,7 +16,7 @@ import (
 type memStore struct {
 	mu       sync.Mutex
 	ts       uint64
-	data     map[string]memValue
+	data     map[string][]memValue // oldest first
 	splits   [][]byte
 	deleted  []kvclient.KeyRange
 	splitErr error
@@ -26,7 +27,7 @@ type memValue struct {
 	ts  uint64
 }
 
-func newMemStore() *memStore { return &memStore{data: make(map[string]memValue)} }
+func newMemStore() *memStore { return &memStore{data: make(map[string][]memValue)} }
 
 func (s *memStore) next() uint64 {
 	s.ts++
@@ -55,6 +56,18 @@ func (s *memStore) Begin(context.Context) (Txn, error) {
 	return &memTxn{s: s, start: s.next(), writes: make(map[string][]byte)}, nil
 }
 
+func (s *memStore) BeginAt(ts uint64) Txn { return &memTxn{s: s, start: ts} }
+
+// at is the newest version of a key at or below ts. s.mu is held.
+func (s *memStore) at(key string, ts uint64) (v memValue) {
+	for _, version := range s.data[key] {
+		if version.ts <= ts {
+			v = version
+		}
+	}
+	return v
+}
+
 type memTxn struct {
 	s      *memStore
 	start  uint64
@@ -67,14 +80,15 @@ func (t *memTxn) Get(_ context.Context, key []byte) ([]byte, error) {
 	}
 	t.s.mu.Lock()
 	defer t.s.mu.Unlock()
-	return t.s.data[string(key)].val, nil
+	return t.s.at(string(key), t.start).val, nil
 }
 
 func (t *memTxn) Scan(_ context.Context, r kvclient.KeyRange, _ bool) kvclient.Iterator {
 	t.s.mu.Lock()
 	defer t.s.mu.Unlock()
 	it := &memIterator{}
-	for k, v := range t.s.data {
+	for k := range t.s.data {
+		v := t.s.at(k, t.start)
 		if v.val != nil && bytes.Compare([]byte(k), r.Start) >= 0 && bytes.Compare([]byte(k), r.End) < 0 {
 			it.pairs = append(it.pairs, memPair{Key: []byte(k), Value: v.val})
 		}
@@ -91,13 +105,13 @@ func (t *memTxn) Commit(context.Context) error {
 	t.s.mu.Lock()
 	defer t.s.mu.Unlock()
 	for k := range t.writes {
-		if t.s.data[k].ts > t.start {
+		if t.s.at(k, math.MaxUint64).ts > t.start {
 			return &kvclient.WriteConflictError{Conflict: &kvrpcpb.WriteConflict{StartTs: t.start, Key: []byte(k)}}
 		}
 	}
 	ts := t.s.next()
 	for k, v := range t.writes {
-		t.s.data[k] = memValue{v, ts}
+		t.s.data[k] = append(t.s.data[k], memValue{v, ts})
 	}
 	return nil
 }

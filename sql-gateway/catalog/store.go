@@ -9,6 +9,8 @@ import (
 // Store is the cluster as the catalog uses it.
 type Store interface {
 	Begin(ctx context.Context) (Txn, error)
+	// BeginAt gives a transaction that reads what was committed at or before ts.
+	BeginAt(ts uint64) Txn
 	TS(ctx context.Context) (uint64, error)
 	Split(ctx context.Context, keys [][]byte) error
 	DeleteRange(ctx context.Context, r kvclient.KeyRange) error
@@ -36,3 +38,5 @@ func (s clientStore) Begin(ctx context.Context) (Txn, error) {
 	}
 	return txn, nil
 }
+
+func (s clientStore) BeginAt(ts uint64) Txn { return s.Client.BeginAt(ts) }

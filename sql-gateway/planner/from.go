@@ -108,10 +108,10 @@ func (b *builder) derived(r *rel, alias string, sc *scope) (logical, []*name, er
 }
 
 // checkClauses refuses what may follow a table's name and would change which rows are read.
-func checkClauses(tn *ast.TableName) error {
+func (b *builder) checkClauses(tn *ast.TableName) error {
 	switch {
-	case tn.AsOf != nil:
-		return errNotSupported("AS OF")
+	case tn.AsOf != nil && !b.ctx.AsOf:
+		return errNotSupported("AS OF TIMESTAMP here")
 	case tn.TableSample != nil:
 		return errNotSupported("TABLESAMPLE")
 	case len(tn.PartitionNames) > 0:
@@ -121,7 +121,7 @@ func checkClauses(tn *ast.TableName) error {
 }
 
 func (b *builder) namedTable(tn *ast.TableName, alias string, sc *scope) (logical, []*name, error) {
-	if err := checkClauses(tn); err != nil {
+	if err := b.checkClauses(tn); err != nil {
 		return nil, nil, err
 	}
 	if tn.Schema.L == "" {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pingcap/tidb/pkg/parser/ast"
 	"github.com/pingcap/tidb/pkg/parser/mysql"
+	"github.com/pingcap/tipb/go-tipb"
 
 	"github.com/scree-db/scree/codec/column"
 	"github.com/scree-db/scree/codec/datum"
@@ -14,7 +15,8 @@ import (
 )
 
 // SessionFuncs may be implemented by a Context's Vars: functions with an effect on the session or the server, called
-// once while the statement is planned (GET_LOCK, RELEASE_LOCK, RELEASE_ALL_LOCKS, IS_FREE_LOCK, IS_USED_LOCK, SLEEP).
+// once while the statement is planned (GET_LOCK, RELEASE_LOCK, RELEASE_ALL_LOCKS, IS_FREE_LOCK, IS_USED_LOCK, SLEEP, and TIDB_BOUNDED_STALENESS of two
+// DATETIMEs to one).
 type SessionFuncs interface {
 	Call(name string, args []datum.Datum) (datum.Datum, error)
 }
@@ -39,13 +41,30 @@ func (b *builder) session(name string, args []*Expr) (_ *Expr, ok bool, err erro
 		return b.constOf(d, nil), true, nil
 	}
 	if n, ok := sessionCalls[name]; ok {
-		e, err := b.sessionCall(name, args, n)
+		e, err := b.sessionCall(name, args, n, nil)
+		return e, true, err
+	}
+	if name == ast.TiDBBoundedStaleness {
+		e, err := b.boundedStaleness(name, args)
 		return e, true, err
 	}
 	return b.clock(name, args)
 }
 
-func (b *builder) sessionCall(name string, args []*Expr, want int) (*Expr, error) {
+// boundedStaleness is TIDB_BOUNDED_STALENESS(from, to): the newest time between the two that replicas can tell of.
+func (b *builder) boundedStaleness(name string, args []*Expr) (_ *Expr, err error) {
+	ft := timeType(column.TypeDatetime, maxFsp)
+	times := make([]*Expr, len(args))
+	for i, a := range args {
+		if times[i], err = b.castTo(a, ft); err != nil {
+			return nil, err
+		}
+	}
+	return b.sessionCall(name, times, 2, ft)
+}
+
+// sessionCall has the session compute a function of constants; ft nil is the natural type of what comes back.
+func (b *builder) sessionCall(name string, args []*Expr, want int, ft *tipb.FieldType) (*Expr, error) {
 	if len(args) != want {
 		return nil, errCode(mysql.ErrWrongParamcountToNativeFct, name)
 	}
@@ -64,7 +83,7 @@ func (b *builder) sessionCall(name string, args []*Expr, want int) (*Expr, error
 	if err != nil {
 		return nil, err
 	}
-	return b.constOf(d, nil), nil
+	return b.constOf(d, ft), nil
 }
 
 // clock answers NOW() and its kin with the statement's time.

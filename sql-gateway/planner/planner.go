@@ -39,6 +39,8 @@ type Context struct {
 	ParamTypes []*tipb.FieldType
 	// InTransaction: the statement is one of several in a transaction, whose locks outlive it.
 	InTransaction bool
+	// AsOf: the statement reads at the time that its AS OF clauses name. Without, they are refused.
+	AsOf bool
 	// Expr evaluates constants while planning; its flags and modes go into the DAGs.
 	Expr *expr.Context
 }

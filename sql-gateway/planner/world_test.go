@@ -360,6 +360,7 @@ type metaStore struct {
 }
 
 func (s *metaStore) Begin(context.Context) (catalog.Txn, error)           { return s, nil }
+func (s *metaStore) BeginAt(uint64) catalog.Txn                           { return s }
 func (s *metaStore) TS(context.Context) (uint64, error)                   { s.ts++; return s.ts, nil }
 func (s *metaStore) Split(context.Context, [][]byte) error                { return nil }
 func (s *metaStore) DeleteRange(context.Context, kvclient.KeyRange) error { return nil }

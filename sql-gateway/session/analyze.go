@@ -29,6 +29,9 @@ func (r *run) analyze(stmt *ast.AnalyzeTableStmt) error {
 	if len(stmt.PartitionNames) > 0 || stmt.HistogramOperation != ast.HistogramOperationNop {
 		return errNotSupported("this form of ANALYZE TABLE")
 	}
+	if r.s.snapshot != nil {
+		return errSnapshotWrite
+	}
 	if err := r.s.commit(r.ctx); err != nil {
 		return err
 	}

@@ -23,6 +23,9 @@ func isChange(stmt ast.StmtNode) bool {
 // executeChange runs a data change to its OK packet. Outside a transaction it is optimistic at first. A write conflict at the
 // commit, or a lock in its way, runs it again, pessimistically: then it queues for its rows, and deadlocks come to light; LOAD DATA cannot be, because the client sends its file once.
 func (s *Session) executeChange(ctx context.Context, stmt ast.StmtNode, text string, args []wire.Param, w *wire.Writer) error {
+	if err := s.mayWrite(); err != nil {
+		return s.report(ctx, err)
+	}
 	attempts := retryAttempts
 	if _, once := stmt.(*ast.LoadDataStmt); once || s.inTransaction() {
 		attempts = 1

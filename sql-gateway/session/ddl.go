@@ -31,6 +31,9 @@ func isTableLock(stmt ast.StmtNode) bool {
 
 // ddl commits the running transaction, then changes the schema.
 func (r *run) ddl() (wire.OK, error) {
+	if r.s.snapshot != nil {
+		return wire.OK{}, errSnapshotWrite
+	}
 	if err := r.s.commit(r.ctx); err != nil {
 		return wire.OK{}, err
 	}

@@ -55,7 +55,7 @@ func (r *run) command() (wire.OK, error) {
 	switch stmt := r.stmt.(type) {
 	case *ast.BeginStmt:
 		if stmt.AsOf != nil {
-			return wire.OK{}, errNotSupported("AS OF")
+			return wire.OK{}, r.beginAt(stmt.AsOf.TsExpr)
 		}
 		return wire.OK{}, s.begin(r.ctx, stmt.Mode, strings.Contains(strings.ToUpper(r.text), "SNAPSHOT"))
 	case *ast.CommitStmt:

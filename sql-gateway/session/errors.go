@@ -29,6 +29,7 @@ const (
 	codeTxnTooLarge       = 8004
 	codeUnsupportedLevel  = 8048
 	codeMultiStatements   = 8130
+	codeAsOf              = 8135
 	codeRegionUnavailable = 9005
 	codeLockTimeout       = 9004
 	codeGCTooEarly        = 9006

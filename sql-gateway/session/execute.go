@@ -50,6 +50,9 @@ func (s *Session) finishRead(ctx context.Context, r *run, w *wire.Writer) error 
 	r.w = w
 	err := s.readCommitted(ctx)
 	if err == nil {
+		err = r.chooseTime()
+	}
+	if err == nil {
 		err = r.dispatch(w)
 	}
 	r.collectWarnings()

@@ -120,6 +120,9 @@ func (r *run) wantsLocks(stmt *ast.SelectStmt) bool {
 
 // lockingSelect runs SELECT ... FOR UPDATE and FOR SHARE. All rows are there and locked before the first is sent.
 func (r *run) lockingSelect(stmt *ast.SelectStmt, w *wire.Writer) error {
+	if r.s.inPast() {
+		return errPastLock
+	}
 	wait, ignored, err := r.lockClause(stmt.LockInfo)
 	if err != nil {
 		return err

@@ -31,6 +31,9 @@ func (r *run) readPoint(ctx context.Context, req *planner.ReadRequest) (executor
 
 // replicas says whom a statement reads from, as tidb_replica_read wants it. What changes or locks rows asks leaders.
 func (r *run) replicas() kvclient.ReadFrom {
+	if r.s.inPast() {
+		return kvclient.FromAnyStale
+	}
 	if stmt, ok := r.stmt.(*ast.SelectStmt); !ok || r.wantsLocks(stmt) {
 		return kvclient.FromLeader
 	}

@@ -90,7 +90,9 @@ func (p *prepared) describe(ctx context.Context) error {
 	for i := range args {
 		args[i].Type = &tipb.FieldType{Tp: column.TypeNull}
 	}
-	q, err := planner.PlanQuery(p.s.newRun(ctx, p.stmt, p.text, args).planContext(), node)
+	c := p.s.newRun(ctx, p.stmt, p.text, args).planContext()
+	c.AsOf = true // what time that is shows at execution; until then the present has to do
+	q, err := planner.PlanQuery(c, node)
 	if !p.s.inTransaction() {
 		p.s.rollback()
 	}

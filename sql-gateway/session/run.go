@@ -117,7 +117,7 @@ func exprMode(mode mysql.SQLMode) uint64 {
 
 // planContext is what planning this statement needs.
 func (r *run) planContext() *planner.Context {
-	c := &planner.Context{Schema: r, DB: r.s.db, Vars: r, Expr: r.env.Expr, InTransaction: r.s.inTransaction()}
+	c := &planner.Context{Schema: r, DB: r.s.db, Vars: r, Expr: r.env.Expr, InTransaction: r.s.inTransaction(), AsOf: r.s.inPast()}
 	for _, a := range r.args {
 		c.Params = append(c.Params, a.Value)
 		c.ParamTypes = append(c.ParamTypes, a.Type)
@@ -132,6 +132,9 @@ func (r *run) Table(db, name string) (*catalog.Table, error) {
 	}
 	if db == "" {
 		return nil, &planner.Error{Code: mysql.ErrNoDB, Message: "No database selected"}
+	}
+	if p := r.s.reading(); p != nil {
+		return r.pastTable(p, db, name)
 	}
 	for {
 		t, err := r.s.srv.catalog.Current().Table(db, name)

@@ -246,7 +246,7 @@ func (r *run) Virtual(_ context.Context, t *catalog.Table) (executor.Operator, e
 }
 
 // Schema implements infoschema.Source.
-func (r *run) Schema() *catalog.Snapshot { return r.s.srv.catalog.Current() }
+func (r *run) Schema() *catalog.Snapshot { return r.s.schema() }
 
 // Stats implements infoschema.Source.
 func (r *run) Stats(table int64) (catalog.TableStats, bool) { return r.s.srv.catalog.Stats(table) }

@@ -47,6 +47,9 @@ type Session struct {
 	txnMode string
 	// nextIsolation is the level that SET TRANSACTION gave the next transaction, if it did.
 	nextIsolation string
+	// nextPast is the time that SET TRANSACTION sent the next transaction or query back to, 0 for none.
+	nextPast uint64
+	snapshot *past // what tidb_snapshot says; nil: the present
 	// contended: the statement outside of a transaction that runs has failed for another transaction's writes or locks, and is
 	// run again.
 	contended bool
@@ -103,7 +106,7 @@ func (s *Session) setDefaults() {
 	s.prepared = make(map[string]*prepared)
 	s.applyMode(s.vars["sql_mode"])
 	s.location = zoneOf(s.vars["time_zone"])
-	s.nextIsolation = ""
+	s.nextIsolation, s.nextPast, s.snapshot = "", 0, nil
 	s.warnings, s.lastInsertID, s.rowCount, s.foundRows = nil, 0, 0, 0
 }
 
@@ -220,7 +223,7 @@ func (s *Session) fail(ctx context.Context, err error) error {
 
 // Use implements wire.Session.
 func (s *Session) Use(_ context.Context, db string) error {
-	d, err := s.srv.catalog.Current().Database(db)
+	d, err := s.schema().Database(db)
 	if err != nil {
 		return err
 	}
@@ -241,7 +244,7 @@ func (s *Session) Columns(_ context.Context, table, _ string) ([]wire.Column, er
 	if s.db == "" {
 		return nil, errCode(mysql.ErrNoDB)
 	}
-	t, err := s.srv.catalog.Current().Table(s.db, table)
+	t, err := s.schema().Table(s.db, table)
 	if err != nil {
 		return nil, err
 	}

@@ -55,8 +55,11 @@ func (r *run) assign(a *ast.VariableAssignment) error {
 		return err
 	}
 	name := strings.ToLower(a.Name)
-	if name == "tx_isolation_one_shot" {
+	switch name {
+	case "tx_isolation_one_shot":
 		return r.setNextIsolation(a)
+	case "tx_read_ts":
+		return r.setNextTS(a)
 	}
 	v, known := lookup(name)
 	if !known {
@@ -199,6 +202,10 @@ func (r *run) apply(name, val string) error {
 	case "time_zone":
 		s.location = zoneOf(val)
 		r.env.Expr.Location = s.location
+	case "tidb_snapshot":
+		if err := r.setSnapshot(val); err != nil {
+			return err
+		}
 	case "transaction_isolation":
 		s.vars["tx_isolation"] = val
 	case "tx_isolation":

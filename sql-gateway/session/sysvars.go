@@ -63,6 +63,7 @@ const (
 	isolationSI    = "REPEATABLE-READ"
 	maxInt63       = 1<<63 - 1
 	yearSeconds    = 31_536_000
+	maxStaleness   = 1 << 31 // seconds
 )
 
 // knownVars are the variables by lower-case name. Setting one that nothing here reads is accepted: clients set many to
@@ -112,6 +113,8 @@ var effectiveVars = []sysVar{
 	onOff("tidb_enable_auto_analyze", "ON").global(),
 	oneOf("tidb_txn_mode", "pessimistic", "", "optimistic", "pessimistic"),
 	oneOf("tidb_replica_read", "leader", "leader", "follower", "leader-and-follower"),
+	text("tidb_snapshot", "").sessionOnly(),
+	number("tidb_read_staleness", 0, -maxStaleness, 0).sessionOnly(),
 	onOff("tidb_enable_shared_lock_promotion", "ON"),
 	onOff("tidb_enable_noop_functions", "OFF"),
 }
@@ -187,7 +190,7 @@ var serverVars = []sysVar{
 
 // tidbVars are settings of TiDB that its tools make. Others whose names begin with tidb_ are accepted too.
 var tidbVars = []sysVar{
-	onOff("tidb_retry_limit", "10"), text("tidb_snapshot", ""),
+	onOff("tidb_retry_limit", "10"),
 	number("tidb_build_stats_concurrency", 2, 1, 256), number("tidb_index_serial_scan_concurrency", 1, 1, 256),
 	text("tidb_isolation_read_engines", "tikv"), onOff("tidb_allow_mpp", "OFF"), onOff("tidb_enforce_mpp", "OFF"),
 	onOff("tidb_multi_statement_mode", "OFF"), readOnly("tidb_config", ""), readOnly("tidb_current_ts", "0"),

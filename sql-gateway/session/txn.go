@@ -16,6 +16,7 @@ import (
 // transaction is what runs between BEGIN and COMMIT, or around one statement.
 type transaction struct {
 	kv          *kvclient.Txn
+	past        *past // nil: the present
 	pessimistic bool
 	// readCommitted: each statement sees what is committed when it begins. Pessimistic transactions only.
 	readCommitted bool
@@ -36,24 +37,31 @@ func (s *Session) inTransaction() bool { return s.begun || !s.autocommit() }
 
 // transaction returns the running transaction and starts one if there is none.
 func (s *Session) transaction(ctx context.Context) (*transaction, error) {
-	if s.txn == nil {
-		txn := &transaction{pessimistic: s.locksEarly(), rows: make(map[int64]int64)}
-		begin := s.srv.client.Begin
-		if txn.pessimistic {
-			begin = s.srv.client.BeginPessimistic
-		}
-		var err error
-		if txn.kv, err = begin(ctx); err != nil {
-			return nil, err
-		}
-		if !s.inTransaction() {
-			txn.kv.Single()
-		} else {
-			txn.readCommitted = txn.pessimistic && s.isolation() == "READ-COMMITTED"
-		}
-		s.txn = txn
-		s.startTS.Store(txn.kv.StartTS())
+	if s.txn != nil {
+		return s.txn, nil
 	}
+	if s.inTransaction() {
+		if ts := s.nextTS(); ts != 0 {
+			err := s.goBack(ctx, ts)
+			return s.txn, err
+		}
+	}
+	txn := &transaction{pessimistic: s.locksEarly(), rows: make(map[int64]int64)}
+	begin := s.srv.client.Begin
+	if txn.pessimistic {
+		begin = s.srv.client.BeginPessimistic
+	}
+	var err error
+	if txn.kv, err = begin(ctx); err != nil {
+		return nil, err
+	}
+	if !s.inTransaction() {
+		txn.kv.Single()
+	} else {
+		txn.readCommitted = txn.pessimistic && s.isolation() == "READ-COMMITTED"
+	}
+	s.txn = txn
+	s.startTS.Store(txn.kv.StartTS())
 	return s.txn, nil
 }
 
@@ -127,7 +135,7 @@ func (s *Session) begin(ctx context.Context, mode string, now bool) error {
 		return err
 	}
 	s.begun, s.txnMode = true, mode
-	if !now {
+	if !now && s.nextPast == 0 {
 		return nil
 	}
 	_, err := s.transaction(ctx)

@@ -101,6 +101,8 @@ func (r *run) Call(name string, args []datum.Datum) (datum.Datum, error) {
 		return datum.NewInt64(locks.releaseAll(id)), nil
 	case "sleep":
 		return r.sleep(args[0])
+	case "tidb_bounded_staleness":
+		return r.boundedStaleness(args[0], args[1])
 	}
 	lock := strings.ToLower(textOf(args[0]))
 	if lock == "" || len([]rune(lock)) > maxLockName {

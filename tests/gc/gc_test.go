@@ -166,6 +166,62 @@ func TestReadsBelowTheSafePoint(t *testing.T) {
 	require.Equal(t, 20, sum(t, c.DB))
 }
 
+// TestReadsOfThePast: a transaction that began at a time of the past keeps the versions of then; once they are gone, all ways
+// there are closed.
+func TestReadsOfThePast(t *testing.T) {
+	c := start(t, 1)
+	const rows = 200
+	set(t, c, func(s *gcworker.Settings) { s.LifeTime = time.Hour })
+	c.Exec("CREATE TABLE t (id BIGINT PRIMARY KEY, v INT)", "INSERT INTO t VALUES "+values(0, rows, "(%d, 1)"))
+	at := "'" + moment(t, c) + "'"
+	c.Exec("UPDATE t SET v = 10", "UPDATE t SET v = 20")
+	key := rowKey(t, c, "t", 1)
+
+	tx, err := c.DB.Conn(context.Background())
+	require.NoError(t, err)
+	defer tx.Close()
+	exec := func(statement string) error {
+		_, err := tx.ExecContext(context.Background(), statement)
+		return err
+	}
+	past := func() (n int) {
+		require.NoError(t, tx.QueryRowContext(context.Background(), "SELECT SUM(v) FROM t").Scan(&n))
+		return n
+	}
+	require.NoError(t, exec("START TRANSACTION READ ONLY AS OF TIMESTAMP "+at))
+	require.Equal(t, rows, past())
+	began := time.Now()
+	set(t, c, func(s *gcworker.Settings) { s.LifeTime = 500 * time.Millisecond })
+	eventually(t, "the life time is over", func() bool { return time.Since(began) > time.Second })
+	require.Equal(t, rows, past())
+	require.Len(t, versions(t, c, key).Writes, 3)
+
+	require.NoError(t, exec("COMMIT"))
+	eventually(t, "one version is left", func() bool { return len(versions(t, c, key).Writes) == 1 })
+	for _, way := range []string{
+		"START TRANSACTION READ ONLY AS OF TIMESTAMP " + at, "SET TRANSACTION READ ONLY AS OF TIMESTAMP " + at,
+		"SET tidb_snapshot = " + at, "SELECT * FROM t AS OF TIMESTAMP " + at,
+	} {
+		var e *driver.MySQLError
+		require.ErrorAs(t, exec(way), &e, way)
+		require.EqualValues(t, 9006, e.Number, way)
+		require.Contains(t, e.Message, "GC life time is shorter than transaction duration", way)
+	}
+	require.Equal(t, 20*rows, past(), "the session is in the present")
+}
+
+// moment is a time of the cluster's, as a literal: what was committed before is seen there, what begins after is not.
+func moment(t testing.TB, c *testcluster.Cluster) string {
+	clock := func() int64 {
+		ts, err := c.Client.TS(context.Background())
+		require.NoError(t, err)
+		return int64(ts >> 18)
+	}
+	at := clock() + 1
+	eventually(t, "a millisecond passes", func() bool { return clock() >= at })
+	return time.UnixMilli(at).Format("2006-01-02 15:04:05.000")
+}
+
 // TestSpaceComesBack on every replica: of rows that are deleted, and of a table that is dropped.
 func TestSpaceComesBack(t *testing.T) {
 	dir := t.TempDir()
