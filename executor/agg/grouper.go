@@ -269,5 +269,5 @@ func (g *Grouper) promote() {
 // Finder returns a grouper for another goroutine that will only be asked to Find: it shares the keys of g, to which none
 // may be added from now on.
 func (g *Grouper) Finder() *Grouper {
-	return &Grouper{cols: g.cols, keys: g.keys, count: g.count, table: g.table.finder(), single: g.single, null: g.null}
+	return &Grouper{cols: g.cols, keys: g.keys, count: g.count, table: g.table.finder(), form: g.form, lanes: g.lanes, null: g.null}
 }

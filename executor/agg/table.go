@@ -198,6 +198,9 @@ type hashSlots struct {
 // hashSlot is free where id is 0; else id-1 is the key's number.
 type hashSlot struct{ tag, id uint32 }
 
+// withoutScratch is the same table without what it keeps of the batch at hand.
+func (t hashSlots) withoutScratch() hashSlots { return hashSlots{slots: t.slots, hashes: t.hashes} }
+
 func newHashSlots() hashSlots { return hashSlots{slots: make([]hashSlot, minSlots)} }
 
 // lookup returns the number of the key with hash h, or the free slot where it belongs.
@@ -331,7 +334,9 @@ func (t *tupleTable) find(keys *batchKeys, out []int32) []int32 {
 	return out
 }
 
-func (t *tupleTable) finder() table { return t }
+func (t *tupleTable) finder() table {
+	return &tupleTable{hashSlots: t.hashSlots.withoutScratch(), stride: t.stride, keys: t.keys}
+}
 
 // byteTable has serialized keys.
 type byteTable struct {
@@ -400,7 +405,7 @@ func (t *byteTable) find(keys *batchKeys, out []int32) []int32 {
 }
 
 func (t *byteTable) finder() table {
-	return &byteTable{hashSlots: t.hashSlots, data: t.data, ends: t.ends}
+	return &byteTable{hashSlots: t.hashSlots.withoutScratch(), data: t.data, ends: t.ends}
 }
 
 // byteKeys are serialized keys of a batch: per column a byte 1 and the value, or a byte 0 for NULL; strings as sort keys
