@@ -1,6 +1,7 @@
 package memcmp
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 )
@@ -64,6 +65,34 @@ func SkipBytes(b []byte) (rest []byte, err error) {
 	}
 	return nil, fmt.Errorf("%w: %d bytes where a group takes 9", ErrInvalid, len(b))
 }
+
+// Ceil returns the least s whose mce form is not below b, which may be anything: for a b that is an mce string, that
+// string. So a range of encodings whose bounds are no encodings themselves holds those of the strings between the Ceils.
+func Ceil(b []byte) (s []byte) {
+	s = []byte{}
+	for len(b) > groupSize {
+		group := b[:groupSize]
+		count, full := leastCount(b)
+		if b = b[groupSize+1:]; !full {
+			return append(s, group[:count]...)
+		}
+		s = append(s, group...)
+	}
+	return append(s, trimZeros(b)...)
+}
+
+// leastCount is how many bytes of the group that b begins with have to count for an encoding not to be below b. full says
+// that all do, and that it is up to the next groups.
+func leastCount(b []byte) (count int, full bool) {
+	marked := groupSize - int(markerFull-b[groupSize]) // below zero: no marker is as low
+	count = max(len(trimZeros(b[:groupSize])), marked)
+	if count == marked && marked < groupSize && len(b) > groupSize+1 {
+		count++ // b goes on where the encoding would end
+	}
+	return count, marked == groupSize
+}
+
+func trimZeros(b []byte) []byte { return bytes.TrimRight(b, "\x00") }
 
 // lastGroup checks a padded group and returns the number of its bytes that count.
 func lastGroup(b []byte) (int, error) {

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/hex"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -65,6 +66,24 @@ func TestBytesOrderAndRoundTrip(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, a, got)
 		require.Equal(t, b, append([]byte{}, rest...))
+	})
+}
+
+// Comparing with any bytes is comparing with their Ceil.
+func TestCeil(t *testing.T) {
+	parts := rapid.SampledFrom([]string{"\x00", "a", "b", "abcdefgh", "abc\x00\x00\x00\x00\x00", "\xf6", "\xf7", "\xfa", "\xfb", "\xff", "\x00\x00\x00\x00\x00\x00\x00\x00"})
+	draw := func(t *rapid.T, label string) []byte {
+		return []byte(strings.Join(rapid.SliceOfN(parts, 0, 5).Draw(t, label), ""))
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		b, s := draw(t, "b"), draw(t, "s")
+		if rapid.Bool().Draw(t, "near") {
+			b = append(AppendBytes(nil, s), b...)
+		}
+		ceil := Ceil(b)
+		require.Equal(t, bytes.Compare(AppendBytes(nil, s), b) >= 0, bytes.Compare(s, ceil) >= 0, "%x has ceil %x", b, ceil)
+		require.GreaterOrEqual(t, bytes.Compare(AppendBytes(nil, ceil), b), 0)
+		require.Equal(t, s, Ceil(AppendBytes(nil, s)))
 	})
 }
 

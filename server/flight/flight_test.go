@@ -387,9 +387,12 @@ func TestGetFlightInfo(t *testing.T) {
 	require.Equal(t, info.Schema, result.Schema)
 	_, err = s.client.GetFlightInfo(context.Background(), &flight.FlightDescriptor{Type: flight.DescriptorPATH, Path: []string{"t"}})
 	require.Equal(t, codes.InvalidArgument, status.Code(err))
-	s.placement.bounds = [][]byte{append(memcmp.AppendBytes(nil, key(1)), 'x')} // not a bound that this store makes
-	_, err = s.client.GetFlightInfo(context.Background(), descriptor)
-	require.Equal(t, codes.Internal, status.Code(err))
+	s.placement.bounds = [][]byte{append(memcmp.AppendBytes(nil, key(1)), 'x')} // between raw keys
+	info, err = s.client.GetFlightInfo(context.Background(), descriptor)
+	require.NoError(t, err)
+	ticket := new(copb.Request)
+	require.NoError(t, ticket.Unmarshal(info.Endpoint[0].Ticket.Ticket))
+	require.Equal(t, []*copb.KeyRange{{Start: key(1), End: append(key(1), 0)}}, ticket.Ranges)
 }
 
 // A client that goes away ends its stream, and the store serves on.

@@ -125,10 +125,7 @@ func (c *cutter) cut(ctx context.Context, ranges []*copb.KeyRange) ([]*part, err
 				return nil, err
 			}
 			end := r.End
-			regionEnd, err := userKey(p.region.EndKey)
-			if err != nil {
-				return nil, err
-			}
+			regionEnd := memcmp.Ceil(p.region.EndKey) // raw keys may have made it
 			done = len(regionEnd) == 0 || len(end) > 0 && bytes.Compare(end, regionEnd) <= 0
 			if !done {
 				end = regionEnd
@@ -138,18 +135,6 @@ func (c *cutter) cut(ctx context.Context, ranges []*copb.KeyRange) ([]*part, err
 		}
 	}
 	return c.parts, nil
-}
-
-// userKey decodes a region's bound.
-func userKey(bound []byte) ([]byte, error) {
-	if len(bound) == 0 {
-		return nil, nil
-	}
-	key, rest, err := memcmp.DecodeBytes(bound, nil)
-	if err != nil || len(rest) > 0 {
-		return nil, status.Errorf(codes.Internal, "region bound %x is not an encoded key", bound)
-	}
-	return key, nil
 }
 
 // partOf is the part of the region that has key: the last one, or a new one.

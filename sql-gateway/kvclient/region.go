@@ -36,14 +36,13 @@ type Region struct {
 	since                  time.Time // when the cache learned of it
 }
 
+// errNoKeys is for a region without keys of transactions: its bounds cut raw keys.
+var errNoKeys = errors.New("the region has no keys of transactions")
+
 func newRegion(meta *metapb.Region, leader *metapb.Peer) (*Region, error) {
-	r := &Region{Meta: meta, Leader: leader}
-	var err error
-	if r.Range.Start, err = decodeBound(meta.StartKey); err != nil {
-		return nil, err
-	}
-	if r.Range.End, err = decodeBound(meta.EndKey); err != nil {
-		return nil, err
+	r := &Region{Meta: meta, Leader: leader, Range: KeyRange{userBound(meta.StartKey), userBound(meta.EndKey)}}
+	if len(meta.EndKey) > 0 && bytes.Compare(r.Range.Start, r.Range.End) >= 0 {
+		return nil, errNoKeys
 	}
 	if r.Leader.GetId() == 0 && len(meta.Peers) > 0 {
 		r.Leader = meta.Peers[0]
@@ -51,15 +50,13 @@ func newRegion(meta *metapb.Region, leader *metapb.Peer) (*Region, error) {
 	return r, nil
 }
 
-func decodeBound(b []byte) ([]byte, error) {
+// userBound is the first user key behind a region's bound, nil for an open one. It is what the bound encodes, unless that was
+// made to split raw keys.
+func userBound(b []byte) []byte {
 	if len(b) == 0 {
-		return nil, nil
+		return nil
 	}
-	key, _, err := memcmp.DecodeBytes(b, nil)
-	if err != nil {
-		return nil, fmt.Errorf("region bound %x is no encoded key: %w", b, err)
-	}
-	return key, nil
+	return memcmp.Ceil(b)
 }
 
 // Context fills what every request to the region carries.
@@ -250,10 +247,9 @@ func (c *Client) onEpochNotMatch(ctx context.Context, bo *Backoff, r *Region, e 
 	}
 	for _, meta := range e.CurrentRegions {
 		fresh, err := newRegion(meta, leaderOn(meta, r.Leader.GetStoreId()))
-		if err != nil {
-			return err
+		if err == nil {
+			c.regions.insert(fresh)
 		}
-		c.regions.insert(fresh)
 	}
 	// A store that answers with the very epoch it refused would spin without a wait.
 	return bo.wait(ctx, backoffLeader, cause)
