@@ -15,7 +15,7 @@ import (
 // askSplitMax is how many ids the placement driver gives at once.
 const askSplitMax = 10
 
-// SplitRegion splits a region led here at encoded keys, which must lie in it; those at its start are ignored. The region
+// SplitRegion splits a region led here at encoded keys, or raw ones, which must lie in it; those at its start are ignored. The region
 // keeps its id and the rightmost part, where a table grows; new regions take the parts to the left. They have their
 // peers on the same stores, hold elections at once, and answer a little later. The regions are returned in key order, as of
 // the split. Reads and writes go on meanwhile; those that meet the split get EpochNotMatch.
@@ -46,9 +46,15 @@ func (s *Store) SplitRegion(ctx context.Context, at storage.Region, encodedKeys 
 	return pr.result, nil
 }
 
-// splitKeysIn sorts the keys and leaves out what would not split region.
+// splitKeysIn sorts the keys and leaves out what would not split region. One between the versions of a user key is moved in
+// front of them.
 func splitKeysIn(region *metapb.Region, keys [][]byte) ([][]byte, error) {
 	keys = slices.Clone(keys)
+	for i, k := range keys {
+		if b := userKeyBoundary(k); b != nil {
+			keys[i] = b
+		}
+	}
 	slices.SortFunc(keys, bytes.Compare)
 	keys = slices.CompactFunc(keys, bytes.Equal)
 	if len(keys) > splitPartsMax {

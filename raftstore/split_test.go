@@ -59,7 +59,7 @@ func TestSplit(t *testing.T) {
 	for i := range 100 {
 		require.NoError(t, m.store.Write(ctx, whole, []storage.Modify{put(mceKey(i), fmt.Sprint(i))}))
 	}
-	regions, err := m.store.SplitRegion(ctx, whole, [][]byte{mce("key000060"), mce("key000030"), mce("key000030")})
+	regions, err := m.store.SplitRegion(ctx, whole, [][]byte{mce("key000060"), mce("key000030"), append(mce("key000030"), "version"...)})
 	require.NoError(t, err)
 	require.Len(t, regions, 3)
 	require.Equal(t, mce("key000030"), regions[0].EndKey)

@@ -13,9 +13,9 @@ import (
 )
 
 // evenKeys chooses up to parts-1 keys that cut what cf holds of region into like parts. They are boundaries between user
-// keys, in their encoded form. Raw keys of API V1 have no such form, so a region of them is not split by size.
+// keys, in their encoded form. Raw keys of API V1 have none and are bounds themselves, with fences around them, see fence.
 func (s *Store) evenKeys(region *metapb.Region, cf storage.CF, parts int) ([][]byte, error) {
-	if cf == storage.CFRaw || cf == storage.CFRawLock || cf == storage.CFRawWrite || parts < 2 {
+	if parts < 2 {
 		return nil, nil
 	}
 	total, err := s.data.ApproximateBytes(cf, region.StartKey, region.EndKey)
@@ -34,7 +34,10 @@ func (s *Store) evenKeys(region *metapb.Region, cf storage.CF, parts int) ([][]b
 			keys, last = append(keys, k), k
 		}
 	}
-	return keys, errors.Join(err, it.Error(), it.Close(), s.ctx.Err())
+	if err = errors.Join(err, it.Error(), it.Close(), s.ctx.Err()); err != nil || !isPlain(cf) {
+		return keys, err
+	}
+	return s.fence(region, cf, keys)
 }
 
 // keyAtSteps bounds the search of keyAt: more than enough to tell 2^32 keys apart.
@@ -56,7 +59,7 @@ func (s *Store) keyAt(it storage.Iterator, region *metapb.Region, cf storage.CF,
 		if bytes.Compare(mid, low) <= 0 || !it.SeekGE(mid) {
 			break
 		}
-		k := bytes.Clone(userKeyBoundary(it.Key()))
+		k := bytes.Clone(boundary(cf, it.Key()))
 		if k == nil {
 			break // a key of another form: nothing to cut by
 		}
@@ -106,6 +109,14 @@ func digits(b []byte) (hi, lo uint64) {
 	var d [16]byte
 	copy(d[:], b)
 	return binary.BigEndian.Uint64(d[:8]), binary.BigEndian.Uint64(d[8:])
+}
+
+// boundary is where a region may end, and the next begin, in front of a key of a family; nil if it is nowhere near.
+func boundary(cf storage.CF, key []byte) []byte {
+	if b := userKeyBoundary(key); b != nil || !isPlain(cf) {
+		return b // also of a raw key that looks like one of a transaction: no bound parts the versions of a user key
+	}
+	return key
 }
 
 // userKeyBoundary is the memory-comparable user key that key begins with: groups of eight bytes with a marker, the last

@@ -40,8 +40,8 @@ func (s *Service) Query(ctx context.Context, req *copb.Request, given []*executo
 // splitKeysMax bounds the keys of one SplitRegion.
 const splitKeysMax = 4096
 
-// SplitRegion implements tikvpb.TikvServer. Regions are bounded by encoded keys, whatever the data in them, so that
-// transactional clients can read every bound. Where there are none, with raw keys under API V1 with TTL, bounds are raw keys.
+// SplitRegion implements tikvpb.TikvServer. Transactional clients read bounds that are encoded keys. Who splits raw keys of API
+// V1 gets them as bounds, and so does everybody where there is nothing else, under V1 with TTL.
 func (s *Service) SplitRegion(ctx context.Context, req *kvrpcpb.SplitRegionRequest) (*kvrpcpb.SplitRegionResponse, error) {
 	return serve(s, ctx, req, s.splitRegion, func(e *errorpb.Error) *kvrpcpb.SplitRegionResponse {
 		return &kvrpcpb.SplitRegionResponse{RegionError: e}
@@ -56,9 +56,10 @@ func (s *Service) splitRegion(ctx context.Context, req *kvrpcpb.SplitRegionReque
 	if len(keys) == 0 || len(keys) > splitKeysMax {
 		return nil, errors.New("SplitRegion needs 1 to 4096 keys")
 	}
+	plain := s.d.API == kvrpcpb.APIVersion_V1TTL || s.d.API == kvrpcpb.APIVersion_V1 && req.IsRawKv
 	encoded := make([][]byte, len(keys))
 	for i, k := range keys {
-		if encoded[i] = k; s.d.API != kvrpcpb.APIVersion_V1TTL {
+		if encoded[i] = k; !plain {
 			encoded[i] = memcmp.AppendBytes(nil, k)
 		}
 	}

@@ -256,19 +256,25 @@ func TestRefusals(t *testing.T) {
 	require.Equal(t, codes.Unimplemented, status.Code(err))
 }
 
-// User keys to split at become encoded bounds.
+// Keys to split at become encoded bounds, but for raw keys of API V1.
 func TestSplitRegion(t *testing.T) {
-	s, split := newService(t)
-	resp, err := s.SplitRegion(context.Background(), &kvrpcpb.SplitRegionRequest{
-		Context: storagetest.Context(), SplitKeys: [][]byte{[]byte("m")},
-	})
-	require.NoError(t, err)
-	encoded := memcmp.AppendBytes(nil, []byte("m"))
-	require.Equal(t, [][]byte{encoded}, split.keys)
-	require.Len(t, resp.Regions, 2)
-	require.Equal(t, resp.Regions[0], resp.Left)
-	_, err = s.SplitRegion(context.Background(), &kvrpcpb.SplitRegionRequest{Context: storagetest.Context()})
-	require.Error(t, err)
+	plain, encoded := []byte("m"), memcmp.AppendBytes(nil, []byte("m"))
+	for _, c := range []struct {
+		api   kvrpcpb.APIVersion
+		raw   bool
+		bound []byte
+	}{{v1, false, encoded}, {v1, true, plain}, {v1ttl, true, plain}, {v2, true, encoded}, {v2, false, encoded}} {
+		s, split := newServiceOf(t, c.api)
+		resp, err := s.SplitRegion(context.Background(), &kvrpcpb.SplitRegionRequest{
+			Context: storagetest.Context(), SplitKeys: [][]byte{plain}, IsRawKv: c.raw,
+		})
+		require.NoError(t, err)
+		require.Equal(t, [][]byte{c.bound}, split.keys, "%v", c)
+		require.Len(t, resp.Regions, 2)
+		require.Equal(t, resp.Regions[0], resp.Left)
+		_, err = s.SplitRegion(context.Background(), &kvrpcpb.SplitRegionRequest{Context: storagetest.Context()})
+		require.Error(t, err)
+	}
 }
 
 // A range is destroyed in the regions led here, as far as they overlap it.
