@@ -73,7 +73,7 @@ func (r *dagRun) execute(ctx context.Context, sink func(executor.Batch) error) (
 	if r.unchanged() {
 		return &coprocessor.Response{IsCacheHit: true, CacheLastVersion: r.view.snap.DataVersion()}, nil
 	}
-	if err := r.build(); err != nil {
+	if err := r.build(ctx); err != nil {
 		return nil, err
 	}
 	if !r.isSmall() {
@@ -135,7 +135,7 @@ func (r *dagRun) checkLocks(streams bool) error {
 }
 
 // build assembles the operators over the region's data.
-func (r *dagRun) build() error {
+func (r *dagRun) build(ctx context.Context) error {
 	location, err := timeZone(r.dag.TimeZoneName, r.dag.TimeZoneOffset)
 	if err != nil {
 		return err
@@ -146,7 +146,7 @@ func (r *dagRun) build() error {
 			Flags: r.dag.Flags, SQLMode: r.dag.GetSqlMode(), Location: location,
 			DivPrecisionIncrement: divPrecisionIncrement(r.dag), MaxAllowedPacket: r.dag.GetMaxAllowedPacket(),
 			Warnings: &expr.Warnings{Limit: int(min(r.dag.GetMaxWarningCount(), warningsMax))},
-			Now:      r.statementTime,
+			Now:      r.statementTime, Err: ctx.Err,
 		},
 	}
 	if r.dag.GetCollectExecutionSummaries() {

@@ -115,7 +115,7 @@ func (s *sorter) sort(rows []int32, level int) {
 	for i, it := range items {
 		rows[i] = it.row
 	}
-	for from := 0; from < len(rows); {
+	for from := 0; from < len(rows) && s.stop.err == nil; {
 		to := from + 1
 		for to < len(rows) && words[rows[to]] == words[rows[from]] {
 			to++
@@ -144,7 +144,7 @@ func (s *sorter) sortRun(rows []int32, level int) {
 		}
 		return compare(int(a), int(b))
 	})
-	for from := 0; from < len(rows); {
+	for from := 0; from < len(rows) && s.stop.err == nil; {
 		to := from + 1
 		for to < len(rows) && compare(int(rows[from]), int(rows[to])) == 0 {
 			to++

@@ -21,8 +21,8 @@ func (g *Grouper) Index(cols []arrow.Array, rows int, stop func() error) ([]uint
 	return g.Group(cols, rows, nil), stop()
 }
 
-// indexPiece is a number of keys that a table takes in some 20 ms.
-const indexPiece = 1 << 18
+// indexPiece is a number of keys that a table takes in some 20 ms, if they are long strings.
+const indexPiece = 1 << 16
 
 func (g *Grouper) indexPieces(cols []arrow.Array, rows int, stop func() error) ([]uint32, error) {
 	if t, ok := g.table.(*wordTable); ok {

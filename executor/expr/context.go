@@ -45,6 +45,15 @@ type Context struct {
 	Now func() time.Time
 	// Random gives random words for RAND, UUID and RANDOM_BYTES; nil where there is no source of them.
 	Random func() uint64
+	// Err is what ended the query, nil before: its context's. Functions of many or long strings ask it; nil: there is no end.
+	Err func() error
+}
+
+func (c *Context) ended() error {
+	if c.Err == nil {
+		return nil
+	}
+	return c.Err()
 }
 
 // Warnings collects the warnings of a statement up to a limit.

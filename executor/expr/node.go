@@ -226,27 +226,55 @@ const maxBatchBytes = 256 << 20
 // eachRow makes a kernel of a row function.
 func eachRow(fn rowFn) kernel {
 	return func(f *frame, rows rowset) error {
-		if rows.sel == nil {
-			for i := range rows.n {
-				if err := fn(f, i); err != nil {
-					return err
-				}
-				if len(f.out.data) > maxBatchBytes {
-					return tooLarge()
-				}
-			}
-			return nil
-		}
-		for _, i := range rows.sel {
-			if err := fn(f, int(i)); err != nil {
+		n := rows.len()
+		p := pace{f: f, every: f.restEvery(n), bound: restBytes}
+		p.next = p.every
+		for k := range n {
+			if err := fn(f, rows.at(k)); err != nil {
 				return err
 			}
-			if len(f.out.data) > maxBatchBytes {
-				return tooLarge()
+			if k >= p.next || len(f.out.data) > p.bound {
+				if err := p.rest(k); err != nil {
+					return err
+				}
 			}
 		}
 		return nil
 	}
+}
+
+// pace makes row functions look up, now and then, whether anybody still waits for their results.
+type pace struct {
+	f     *frame
+	every int // rows
+	next  int // the row to rest at
+	bound int // or the length of the result's data
+}
+
+// restBytes is how many bytes a function reads or makes between two rests: some milliseconds of the slowest.
+const restBytes = 256 << 10
+
+// restEvery is how many of n rows have about restBytes of arguments.
+func (f *frame) restEvery(n int) int {
+	bytes := 1
+	for _, a := range f.a {
+		if a.mask == 0 {
+			bytes += n * len(a.data)
+		} else {
+			bytes += len(a.data)
+		}
+	}
+	return n / (bytes/restBytes + 1)
+}
+
+// rest is called after row k.
+func (p *pace) rest(k int) error {
+	size := len(p.f.out.data)
+	if size > maxBatchBytes {
+		return tooLarge()
+	}
+	p.next, p.bound = k+p.every, min(size+restBytes, maxBatchBytes)
+	return p.f.ctx.ended()
 }
 
 func tooLarge() error {

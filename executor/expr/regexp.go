@@ -54,6 +54,9 @@ func compilePattern(text, flags string) (*pattern, error) {
 	return &pattern{slow: slow}, nil
 }
 
+// restMatches is how many matches in one string are made before a look at whether the query has ended.
+const restMatches = 1024
+
 // find gives the byte offsets of the first match in s and of its groups, -1 for a group that took no part; nil is no match.
 func (p *pattern) find(s []byte) ([]int, error) {
 	if p.fast != nil {
@@ -195,6 +198,11 @@ func (r *regexpCall) nth(f *frame, i, from int, occurrence int64) (at []int, err
 		if at, err = p.find(s[from:]); err != nil || at == nil {
 			return nil, err
 		}
+		if n%restMatches == 0 {
+			if err := f.ctx.ended(); err != nil {
+				return nil, err
+			}
+		}
 		for k := range at {
 			if at[k] >= 0 {
 				at[k] += from
@@ -283,6 +291,11 @@ func (r *regexpCall) replace(f *frame, i int) error {
 		}
 		if len(f.out.data) > maxBatchBytes {
 			return tooLarge()
+		}
+		if n%restMatches == 0 {
+			if err := f.ctx.ended(); err != nil {
+				return err
+			}
 		}
 		from = r.after(s, at)
 	}

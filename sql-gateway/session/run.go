@@ -50,6 +50,7 @@ func (s *Session) newRun(ctx context.Context, stmt ast.StmtNode, text string, ar
 			Warnings:              &expr.Warnings{Limit: maxWarnings},
 			Now:                   func() time.Time { return r.now },
 			Random:                rand.Uint64,
+			Err:                   ctx.Err,
 		},
 		Memory: s.memory(),
 		Spill:  s.srv.cfg.Spill,
