@@ -14,6 +14,8 @@ import (
 	_ "github.com/go-sql-driver/mysql" // the client of all tests that speak MySQL
 	"github.com/stretchr/testify/require"
 
+	"github.com/scree-db/scree/coprocessor"
+	"github.com/scree-db/scree/executor"
 	"github.com/scree-db/scree/raftstore"
 	"github.com/scree-db/scree/server/garbage"
 	"github.com/scree-db/scree/server/node"
@@ -29,6 +31,8 @@ type Options struct {
 	Raft   raftstore.Config
 	GC     garbage.Options
 	GCTick time.Duration // see session.Config
+	// Memory is what all statements draw on, in the gateway and in the stores; with it, they use files where there is too little.
+	Memory *executor.Memory
 }
 
 // The placement driver's client is talkative, and logs to the process's standard error otherwise.
@@ -52,13 +56,18 @@ func Start(t testing.TB, o Options) *Cluster {
 		o.Dir = t.TempDir()
 	}
 	ctx := context.Background()
-	nodes, err := node.StartCluster(ctx, node.ClusterOptions{Dir: o.Dir, Stores: max(1, o.Stores), Raft: o.Raft, GC: o.GC})
+	nodes, err := node.StartCluster(ctx, node.ClusterOptions{Dir: o.Dir, Stores: max(1, o.Stores), Raft: o.Raft, GC: o.GC,
+		Coprocessor: coprocessor.Options{Memory: o.Memory}})
 	require.NoError(t, err)
 	require.NoError(t, nodes.WaitReady(ctx))
 	c := &Cluster{t: t, Nodes: nodes, Client: kvclient.New(nodes.Placement(), nodes.Dialer(), kvclient.Options{}), served: make(chan error, 1)}
-	c.Gateway, err = session.NewServer(session.Config{
+	cfg := session.Config{
 		Addr: "127.0.0.1:0", Client: c.Client, Version: "test", SafePoints: nodes.PD(), GatewayID: "test", GCTick: o.GCTick,
-	})
+	}
+	if o.Memory != nil {
+		cfg.Memory, cfg.Spill = o.Memory, nodes.Spill()
+	}
+	c.Gateway, err = session.NewServer(cfg)
 	require.NoError(t, err)
 	go func() { c.served <- c.Gateway.Serve(ctx) }()
 	c.DB, err = sql.Open("mysql", c.DSN("test"))
