@@ -2,6 +2,7 @@ package dml
 
 import (
 	"context"
+	"errors"
 
 	"github.com/pingcap/tidb/pkg/parser/ast"
 
@@ -9,20 +10,37 @@ import (
 )
 
 // Delete runs DELETE.
-func Delete(ctx context.Context, env *Env, stmt *ast.DeleteStmt) (*Result, error) {
+func Delete(ctx context.Context, env *Env, stmt *ast.DeleteStmt) (_ *Result, err error) {
 	plan, err := planner.PlanDelete(env.Plan, stmt)
 	if err != nil {
 		return nil, err
 	}
-	src, err := readAll(ctx, env, plan.Query)
+	src, err := openPlan(ctx, env, plan.Query)
 	if err != nil {
 		return nil, err
 	}
-	defer src.close()
+	defer func() { err = errors.Join(err, src.close()) }()
+	tables, err := deletedTables(env, plan.Tables, stmt.IsMultiTable)
+	if err != nil {
+		return nil, err
+	}
 	res := newResult()
-	seen := map[int64]map[string]struct{}{} // a table may be named twice
-	for i := range plan.Tables {
-		rows, err := newTableRows(env, &plan.Tables[i], stmt.IsMultiTable)
+	err = src.each(ctx, func(b rowBatch) error {
+		for _, rows := range tables {
+			if err := deleteRows(rows, b, res); err != nil {
+				return err
+			}
+		}
+		return env.Txn.Relieve(ctx)
+	})
+	return res, err
+}
+
+// deletedTables finds the tables' rows in the output of a plan. A table may be named twice: its rows are deleted once.
+func deletedTables(env *Env, list []planner.DMLTable, several bool) (tables []*tableRows, err error) {
+	seen := map[int64]map[string]struct{}{}
+	for i := range list {
+		rows, err := newTableRows(env, &list[i], several)
 		if err != nil {
 			return nil, err
 		}
@@ -30,13 +48,9 @@ func Delete(ctx context.Context, env *Env, stmt *ast.DeleteStmt) (*Result, error
 			rows.seen = before
 		}
 		seen[rows.tg.table.ID] = rows.seen
-		for _, b := range src.batches {
-			if err := deleteRows(rows, rowBatch{b, src.types, b.Rows}, res); err != nil {
-				return nil, err
-			}
-		}
+		tables = append(tables, rows)
 	}
-	return res, nil
+	return tables, nil
 }
 
 func deleteRows(rows *tableRows, b rowBatch, res *Result) error {

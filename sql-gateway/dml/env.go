@@ -5,7 +5,8 @@
 // entries the indexes have. Rows then pass through in chunks: values are converted to the columns' types, row ids
 // and AUTO_INCREMENT values are handed out for the chunk, conflicts are looked up with one batch of reads, and keys go to
 // Env.Txn. Nothing is sent to a store before the transaction commits, so a statement that fails is undone by rolling the
-// buffer back to the savepoint that the session took.
+// buffer back to the savepoint that the session took. But in a bulk write (kvclient.Client.BeginBulk) rows are sent as the
+// statement goes on, and so are those that it reads not kept: it is one with its transaction, and fails with it.
 //
 // FOREIGN KEY and CHECK constraints and triggers are not enforced.
 package dml

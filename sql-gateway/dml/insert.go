@@ -2,6 +2,7 @@ package dml
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -88,7 +89,10 @@ func (in *inserter) write(ctx context.Context) error {
 	if in.env.Progress != nil {
 		in.env.Progress(in.seen)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return in.env.Txn.Relieve(ctx)
 }
 
 // writePlain leaves the search for duplicates to the stores.
@@ -306,13 +310,13 @@ func (in *inserter) fromValues(ctx context.Context, lists [][]ast.ExprNode) erro
 	return in.write(ctx)
 }
 
-// fromSelect inserts the rows of a query. They are all read before the first is written, as the query may read the table.
+// fromSelect inserts the rows of a query, which may read the table.
 func (in *inserter) fromSelect(ctx context.Context, sel ast.ResultSetNode) (err error) {
 	src, err := openQuery(ctx, in.env, sel)
 	if err != nil {
 		return err
 	}
-	defer src.close()
+	defer func() { err = errors.Join(err, src.close()) }()
 	types := src.types
 	if len(types) != len(in.maker.columns) {
 		return errorf(mysql.ErrWrongValueCountOnRow, 1)

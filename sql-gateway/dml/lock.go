@@ -26,7 +26,7 @@ func FindRows(ctx context.Context, env *Env, q *planner.LockingQuery) (*LockedRo
 	rows := &LockedRows{src: src}
 	for _, t := range q.Tables {
 		if err := rows.add(env, t); err != nil {
-			src.close()
+			src.release()
 			return nil, err
 		}
 	}
@@ -37,7 +37,7 @@ func FindRows(ctx context.Context, env *Env, q *planner.LockingQuery) (*LockedRo
 func (l *LockedRows) Batches() []column.Batch { return l.src.batches }
 
 // Close gives the memory back.
-func (l *LockedRows) Close() { l.src.close() }
+func (l *LockedRows) Close() { l.src.release() }
 
 // add appends the record keys of one table's rows.
 func (l *LockedRows) add(env *Env, t planner.LockedTable) error {

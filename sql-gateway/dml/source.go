@@ -14,12 +14,13 @@ import (
 	"github.com/scree-db/scree/sql-gateway/planner"
 )
 
-// source is the rows of a query, all read before the first is handed out: what the statement then writes must not show up in
-// what it reads.
+// source is the rows of a query. All are read before the first is handed out: what the statement then writes must not show
+// up in what it reads. Scans of a bulk write never show that, so that its rows come as they are read.
 type source struct {
 	types   []*tipb.FieldType
 	batches []column.Batch
-	memory  *executor.Memory // charged for the batches
+	op      executor.Operator // of a bulk write: where batches come from
+	memory  *executor.Memory  // charged for the batches
 	held    int64
 }
 
@@ -40,7 +41,19 @@ func openQuery(ctx context.Context, env *Env, sel ast.ResultSetNode) (*source, e
 	if err != nil {
 		return nil, err
 	}
-	return readAll(ctx, env, q)
+	return openPlan(ctx, env, q)
+}
+
+// openPlan begins to run a query, and unless it is for a bulk write, runs it to its end.
+func openPlan(ctx context.Context, env *Env, q *planner.Query) (*source, error) {
+	if !env.Txn.Bulk() {
+		return readAll(ctx, env, q)
+	}
+	op, err := q.Open(ctx, env.Runtime)
+	if err != nil {
+		return nil, err
+	}
+	return &source{types: op.Fields(), op: op}, nil
 }
 
 // readAll runs a query to its end. The batches are charged to the statement's memory until close.
@@ -50,9 +63,8 @@ func readAll(ctx context.Context, env *Env, q *planner.Query) (src *source, err 
 		return nil, err
 	}
 	src = &source{types: op.Fields(), memory: env.Runtime.Env().Memory}
-	err = errors.Join(src.fill(ctx, op), op.Close())
-	if err != nil {
-		src.close()
+	if err = errors.Join(src.fill(ctx, op), op.Close()); err != nil {
+		src.release()
 		return nil, err
 	}
 	return src, nil
@@ -89,13 +101,26 @@ func batchBytes(b column.Batch) (n int64) {
 	return n
 }
 
-func (s *source) close() {
+// close ends the query, or gives its memory back.
+func (s *source) close() error {
+	if s.op != nil {
+		return s.op.Close()
+	}
+	s.release()
+	return nil
+}
+
+// release gives back the memory of rows that were all read.
+func (s *source) release() {
 	s.memory.Shrink(s.held)
 	s.held, s.batches = 0, nil
 }
 
-// each hands out the batches, which may be dropped one by one.
+// each hands out the batches, once.
 func (s *source) each(ctx context.Context, f func(b rowBatch) error) error {
+	if s.op != nil {
+		return s.eachRead(ctx, f)
+	}
 	for i, b := range s.batches {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -106,4 +131,21 @@ func (s *source) each(ctx context.Context, f func(b rowBatch) error) error {
 		s.batches[i] = column.Batch{}
 	}
 	return nil
+}
+
+// eachRead hands out the batches as they are read.
+func (s *source) eachRead(ctx context.Context, f func(b rowBatch) error) error {
+	for {
+		b, err := s.op.Next(ctx)
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err == nil:
+			b = column.Compact(b)
+			err = f(rowBatch{b, s.types, b.Rows})
+		}
+		if err != nil {
+			return err
+		}
+	}
 }

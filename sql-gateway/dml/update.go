@@ -2,6 +2,7 @@ package dml
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -83,7 +84,7 @@ type assignment struct {
 }
 
 // Update runs UPDATE.
-func Update(ctx context.Context, env *Env, stmt *ast.UpdateStmt) (*Result, error) {
+func Update(ctx context.Context, env *Env, stmt *ast.UpdateStmt) (_ *Result, err error) {
 	if stmt.IgnoreErr {
 		env.relax()
 	}
@@ -91,30 +92,50 @@ func Update(ctx context.Context, env *Env, stmt *ast.UpdateStmt) (*Result, error
 	if err != nil {
 		return nil, err
 	}
-	src, err := readAll(ctx, env, plan.Query)
-	if err != nil {
-		return nil, err
-	}
-	defer src.close()
 	if err := checkTwice(plan.Tables); err != nil {
 		return nil, err
 	}
+	src, err := openPlan(ctx, env, plan.Query)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, src.close()) }()
 	res := newResult()
 	before := env.warnings()
-	for i := range plan.Tables {
-		u, err := newUpdater(env, &plan.Tables[i], src, res, stmt.IgnoreErr, stmt.MultipleTable)
-		if err != nil {
+	tables := make([]*updater, len(plan.Tables))
+	for i := range tables {
+		if tables[i], err = newUpdater(env, &plan.Tables[i], src, res, stmt.IgnoreErr, Joins(stmt)); err != nil {
 			return nil, err
 		}
-		for _, b := range src.batches {
-			if err := u.batch(ctx, rowBatch{b, src.types, b.Rows}); err != nil {
-				return nil, err
+	}
+	err = src.each(ctx, func(b rowBatch) error {
+		for _, u := range tables {
+			if err := u.batch(ctx, b); err != nil {
+				return err
 			}
 		}
+		return env.Txn.Relieve(ctx)
+	})
+	if err != nil {
+		return nil, err
 	}
 	res.Affected = res.Changed
 	res.Info = fmt.Sprintf("Rows matched: %d  Changed: %d  Warnings: %d", res.Matched, res.Changed, env.warnings()-before)
 	return res, nil
+}
+
+// Joins reports whether the rows that a change is about may come several times, each of which is to be changed once: those of
+// an UPDATE or DELETE with several tables.
+func Joins(stmt ast.StmtNode) bool {
+	switch stmt := stmt.(type) {
+	case *ast.UpdateStmt:
+		_, single := stmt.TableRefs.TableRefs.Left.(*ast.TableSource)
+		return !single || stmt.TableRefs.TableRefs.Right != nil
+	case *ast.DeleteStmt:
+		return stmt.IsMultiTable
+	default:
+		return false
+	}
 }
 
 // checkTwice refuses to change a table under two names: the second change of a row would be made to what it was before the first.

@@ -49,6 +49,9 @@ func (c *Client) BeginBulk(ctx context.Context) (*Txn, error) {
 // Bulk reports whether the transaction is a bulk write.
 func (t *Txn) Bulk() bool { return t.bulk != nil }
 
+// Flushed reports whether something was flushed, or was about to be.
+func (t *Txn) Flushed() bool { return t.bulk != nil && t.bulk.generation > 0 }
+
 // Relieve flushes a bulk write's buffer if it is full; for others it does nothing. See Flush.
 func (t *Txn) Relieve(ctx context.Context) error {
 	const entryBytes = 100 // of a key, beside it and its value

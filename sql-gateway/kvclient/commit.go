@@ -73,7 +73,7 @@ const (
 func (t *Txn) Commit(ctx context.Context) error {
 	defer t.stopHeartbeat()
 	t.ended = true
-	if t.bulk != nil && t.bulk.generation > 0 {
+	if t.Flushed() {
 		return t.bulk.commit(ctx)
 	}
 	if !t.buf.writes() {

@@ -30,8 +30,9 @@ func (s *Session) executeChange(ctx context.Context, stmt ast.StmtNode, text str
 	if _, once := stmt.(*ast.LoadDataStmt); once || s.inTransaction() {
 		attempts = 1
 	}
-	defer func() { s.contended = false }()
+	defer func() { s.contended, s.bulk = false, false }()
 	for attempt := 1; ; attempt++ {
+		s.bulk = s.wantsBulk(stmt)
 		res, err := s.tryChange(ctx, stmt, text, args, w, attempts > 1)
 		if err == nil {
 			return w.OK(s.okOf(res, w))
@@ -68,6 +69,9 @@ func (s *Session) tryChange(ctx context.Context, stmt ast.StmtNode, text string,
 		if s.txn != started {
 			before = 0 // LOAD DATA went on in a new transaction
 		}
+		if env.Txn.Bulk() {
+			err = sent(env.Txn, s.commitError(ctx, env.Txn, err)) // a flush fails as a commit does
+		}
 		s.endStatement(before)
 		return nil, err
 	}
@@ -79,7 +83,7 @@ func (s *Session) tryChange(ctx context.Context, stmt ast.StmtNode, text string,
 	}
 	// Part of the rows may have been committed on the way (dml.Env.Flush): they count now, with the rest.
 	if err := s.commit(ctx); err != nil {
-		return nil, err
+		return nil, sent(env.Txn, err)
 	}
 	s.srv.catalog.AddRows(res.RowDelta)
 	return res, nil
@@ -125,7 +129,7 @@ func (r *run) dmlEnv() (*dml.Env, error) {
 		Plan: r.planContext(), Runtime: r, Txn: txn.kv, IDs: r.s.srv.catalog, Strict: r.s.mode.HasStrictMode(),
 		CheckNow: r.s.inTransaction() && !txn.pessimistic,
 	}
-	if !r.s.inTransaction() {
+	if !r.s.inTransaction() && !r.s.bulk {
 		b := &batches{s: r.s, env: env}
 		env.Flush, env.Settle = b.flush, b.settle
 	}

@@ -164,7 +164,13 @@ func failureLevel(e *mysql.SQLError) slog.Level {
 
 // retryable reports whether running the whole transaction again may succeed.
 func retryable(err error) bool {
-	var locked *kvclient.LockTimeoutError
+	var (
+		locked *kvclient.LockTimeoutError
+		sent   *sentError
+	)
+	if errors.As(err, &sent) {
+		return false
+	}
 	return isConflict(err) || errors.As(err, &locked) || errors.Is(err, kvclient.ErrRolledBack) || isDeadlock(err)
 }
 

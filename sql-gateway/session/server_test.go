@@ -48,7 +48,8 @@ func withServer(run func() int) (code int, err error) {
 	if err := cluster.WaitReady(ctx); err != nil {
 		return 1, err
 	}
-	kv := kvclient.New(cluster.Placement(), cluster.Dialer(), kvclient.Options{})
+	testFlushes.Dialer = cluster.Dialer()
+	kv := kvclient.New(cluster.Placement(), &testFlushes, kvclient.Options{FlushBytes: 32 << 10})
 	defer func() { err = errors.Join(err, kv.Close()) }()
 	testServer, err = NewServer(Config{Addr: "127.0.0.1:0", Client: kv, Version: "test", SafePoints: cluster.PD(), GatewayID: "test"})
 	if err != nil {

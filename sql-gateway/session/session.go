@@ -53,7 +53,9 @@ type Session struct {
 	// contended: the statement outside of a transaction that runs has failed for another transaction's writes or locks, and is
 	// run again.
 	contended bool
-	holder    *catalog.LockHolder
+	// bulk: the statement outside of a transaction that runs is a bulk write.
+	bulk   bool
+	holder *catalog.LockHolder
 
 	warnings     []warning // of the last statement that was not SHOW WARNINGS
 	lastInsertID uint64

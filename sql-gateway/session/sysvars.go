@@ -112,6 +112,7 @@ var effectiveVars = []sysVar{
 	number("timestamp", 0, 0, 1<<31-1).sessionOnly(),
 	onOff("tidb_enable_auto_analyze", "ON").global(),
 	oneOf("tidb_txn_mode", "pessimistic", "", "optimistic", "pessimistic"),
+	oneOf("tidb_dml_type", "standard", "standard", "bulk").sessionOnly(),
 	oneOf("tidb_replica_read", "leader", "leader", "follower", "leader-and-follower"),
 	text("tidb_snapshot", "").sessionOnly(),
 	number("tidb_read_staleness", 0, -maxStaleness, 0).sessionOnly(),

@@ -48,8 +48,11 @@ func (s *Session) transaction(ctx context.Context) (*transaction, error) {
 	}
 	txn := &transaction{pessimistic: s.locksEarly(), rows: make(map[int64]int64)}
 	begin := s.srv.client.Begin
-	if txn.pessimistic {
+	switch {
+	case txn.pessimistic:
 		begin = s.srv.client.BeginPessimistic
+	case s.bulk:
+		begin = s.srv.client.BeginBulk
 	}
 	var err error
 	if txn.kv, err = begin(ctx); err != nil {
