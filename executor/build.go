@@ -59,7 +59,7 @@ func (b *builder) build(e *tipb.Executor, need neededColumns) (Operator, error) 
 		return nil, errors.Join(err, closeAll(inputs))
 	}
 	if j, ok := op.(*hashJoin); ok {
-		j.blanks.need = need
+		j.output.need = need
 	}
 	return b.env.Stats.observe(e, op), nil
 }

@@ -47,10 +47,10 @@ type hashJoin struct {
 	built bool
 	// state of the left side's rows for the kinds that put out left rows: of the probe side's batch, or of the whole build
 	// side; for outer joins that of the rows of the side that is put out whole.
-	state []rowState
-	tail  int // the next build row to look at, once the probe side is done
-	done  bool
-	blanks
+	state  []rowState
+	tail   int // the next build row to look at, once the probe side is done
+	done   bool
+	output joinOutput
 	account
 }
 
@@ -109,7 +109,7 @@ func newHashJoin(d *tipb.Join, inputs []Operator, env *Env) (*hashJoin, error) {
 		return nil, &UnsupportedError{What: "null-aware join with the left side as build side or not one key"}
 	}
 	j.fields = j.outputFields()
-	j.blanks.types = j.fields
+	j.output = newJoinOutput(j.fields)
 	if err := j.compile(d, env); err != nil {
 		return nil, err
 	}
@@ -313,8 +313,8 @@ func (j *hashJoin) usePairs() (Batch, error) {
 	}
 	cols := make([]arrow.Array, 0, len(j.fields))
 	left, right := j.sideRows(p)
-	cols = j.blanks.gather(cols, j.columnsOf(true), left)
-	cols = j.blanks.gather(cols, j.columnsOf(false), right)
+	cols = j.pairColumns(cols, true, left)
+	cols = j.pairColumns(cols, false, right)
 	return Batch{Cols: cols, Rows: len(left)}, nil
 }
 
@@ -377,28 +377,6 @@ func (j *hashJoin) noteGroups() {
 	}
 }
 
-// probeRows puts out rows of the probe side's batch by their state: all with a mark, or those that the kind asks for.
-func (j *hashJoin) probeRows() Batch {
-	b := j.probe.batch
-	if j.kind.mark {
-		cols := append(slices.Clone(b.Cols), j.marks(0, b.Rows))
-		return Batch{Cols: cols, Sel: b.Sel, Rows: b.Rows}
-	}
-	sel := j.probe.sel[:0]
-	for i := range b.Len() {
-		if r := b.Row(i); j.wanted(j.state[r]) {
-			sel = append(sel, int32(r))
-		}
-	}
-	if j.probe.sel = sel; len(sel) == 0 { // nil would select all
-		return Batch{}
-	}
-	if !j.kind.pairs {
-		return Batch{Cols: b.Cols, Sel: sel, Rows: b.Rows}
-	}
-	return j.padded(b.Cols, sel, j.buildLeft)
-}
-
 // wanted reports whether a row is put out at the end.
 func (j *hashJoin) wanted(s rowState) bool {
 	switch {
@@ -408,73 +386,4 @@ func (j *hashJoin) wanted(s rowState) bool {
 		return s == 0
 	}
 	return s&rowMatched != 0
-}
-
-// padded makes rows of an outer join whose other side, the left one if leftNull, is NULL.
-func (j *hashJoin) padded(cols []arrow.Array, rows []int32, leftNull bool) Batch {
-	if len(rows) == 0 {
-		return Batch{}
-	}
-	out := make([]arrow.Array, 0, len(j.fields))
-	if leftNull {
-		out = append(out, nulls(j.left.Fields(), len(rows))...)
-	}
-	out = j.blanks.gather(out, cols, rows)
-	if !leftNull {
-		out = append(out, nulls(j.right.Fields(), len(rows))...)
-	}
-	return Batch{Cols: out, Rows: len(rows)}
-}
-
-func nulls(types []*tipb.FieldType, rows int) []arrow.Array {
-	out := make([]arrow.Array, len(types))
-	for i, ft := range types {
-		b := column.NewBuilder(ft, rows)
-		for range rows {
-			b.AppendNull()
-		}
-		out[i] = b.Detach()
-	}
-	return out
-}
-
-// marks is the column that tells whether rows [from, to) matched.
-func (j *hashJoin) marks(from, to int) arrow.Array {
-	b := column.NewBuilder(j.fields[len(j.fields)-1], to-from)
-	for _, s := range j.state[from:to] {
-		matched := s&rowMatched != 0
-		switch {
-		case !matched && s&rowUnknown != 0:
-			b.AppendNull()
-		case matched != j.kind.anti:
-			b.AppendInt64(1)
-		default:
-			b.AppendInt64(0)
-		}
-	}
-	return b.Detach()
-}
-
-// nextTail puts out rows of the build side by their state.
-func (j *hashJoin) nextTail() (Batch, error) {
-	if !j.buildKept() {
-		return Batch{}, io.EOF
-	}
-	var rows []int32
-	for ; j.tail < len(j.state) && len(rows) < column.BatchSize; j.tail++ {
-		if j.wanted(j.state[j.tail]) {
-			rows = append(rows, int32(j.tail))
-		}
-	}
-	if len(rows) == 0 {
-		return Batch{}, io.EOF
-	}
-	if j.kind.pairs {
-		return j.padded(j.build.cols, rows, !j.buildLeft), nil
-	}
-	cols := j.blanks.gather(make([]arrow.Array, 0, len(j.fields)), j.build.cols, rows)
-	if j.kind.mark { // all rows are wanted: they are consecutive
-		cols = append(cols, j.marks(int(rows[0]), int(rows[0])+len(rows)))
-	}
-	return Batch{Cols: cols, Rows: len(rows)}, nil
 }

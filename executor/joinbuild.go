@@ -37,6 +37,7 @@ type joinTable struct {
 	grouper *agg.Grouper
 	starts  []int32
 	order   []int32
+	inOrder bool    // order is 0, 1, 2 ...
 	nulls   []int32 // rows that would be in order but for a NULL key
 }
 
@@ -183,7 +184,7 @@ func (b *buildSide) index(ctx context.Context, keys []arrow.Array) error {
 		b.starts[g+1] += b.starts[g]
 	}
 	at := append([]int32(nil), b.starts...)
-	b.order = make([]int32, len(rows))
+	b.order, b.inOrder = make([]int32, len(rows)), false
 	for i, id := range ids {
 		b.order[at[id]] = rows[i]
 		at[id]++
@@ -195,7 +196,7 @@ func (b *buildSide) index(ctx context.Context, keys []arrow.Array) error {
 func (b *buildSide) chooseRows(keys []arrow.Array) {
 	hasNulls := slices.ContainsFunc(keys, func(a arrow.Array) bool { return a.NullN() > 0 })
 	if len(b.refused) == 0 && !hasNulls {
-		b.order = rowNumbers(b.rows.rows)
+		b.order, b.inOrder = rowNumbers(b.rows.rows), true
 		return
 	}
 	for r := range int32(b.rows.rows) {

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/pingcap/tipb/go-tipb"
@@ -201,22 +202,40 @@ func (p *probeSide) fill(build *buildSide, max int) (more bool) {
 
 // fillUnique is fill where no key comes twice: a row has one candidate or none.
 func (p *probeSide) fillUnique(build *buildSide, max int) {
-	probe, matched := p.pairs.probe, p.pairs.build
-	sel, order := p.batch.Sel, build.order
-	at := p.at
-	for ; at < len(p.groups) && len(probe) < max; at++ {
-		g := p.groups[at]
-		if g < 0 {
-			continue
-		}
-		row := int32(at)
-		if sel != nil {
-			row = sel[at]
-		}
-		probe = append(probe, row)
-		matched = append(matched, order[g])
+	groups := p.groups[p.at:]
+	groups = groups[:min(len(groups), max)]
+	probe := slices.Grow(p.pairs.probe[:0], len(groups))[:len(groups)]
+	matched := slices.Grow(p.pairs.build[:0], len(groups))[:len(groups)]
+	n := 0
+	for i, g := range groups { // whether a row has one is chance: counting is faster than a branch
+		probe[n], matched[n] = int32(p.at+i), g
+		n += int(^uint32(g) >> 31)
 	}
-	p.at, p.pairs.probe, p.pairs.build = at, probe, matched
+	p.at += len(groups)
+	p.pairs.probe, p.pairs.build = probe[:n], matched[:n]
+	if !build.inOrder {
+		for i, g := range matched[:n] {
+			matched[i] = build.order[g]
+		}
+	}
+	if sel := p.batch.Sel; sel != nil {
+		for i, at := range probe[:n] {
+			probe[i] = sel[at]
+		}
+	}
+}
+
+// allPaired reports whether the pairs at hand are all rows of the batch, each with one partner.
+func (p *probeSide) allPaired() bool {
+	if len(p.pairs.probe) != p.batch.Rows {
+		return false
+	}
+	for i, r := range p.pairs.probe {
+		if int(r) != i {
+			return false
+		}
+	}
+	return true
 }
 
 // startUnknown begins the second walk of a null-aware join with conditions: rows without a pair meet the build rows that

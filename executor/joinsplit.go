@@ -190,7 +190,7 @@ func (s *joinSplit) open() error {
 	if err != nil {
 		return errors.Join(err, closeAll(inputs))
 	}
-	part.blanks.need = s.join.blanks.need
+	part.output.need = s.join.output.need
 	part.split.depth = s.depth + 1
 	part.build.elsewhere = s.join.build.elsewhere
 	s.part = part

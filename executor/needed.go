@@ -3,11 +3,8 @@ package executor
 import (
 	"slices"
 
-	"github.com/apache/arrow/go/v17/arrow"
-	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/pingcap/tipb/go-tipb"
 
-	"github.com/scree-db/scree/codec/column"
 	"github.com/scree-db/scree/executor/expr"
 )
 
@@ -93,38 +90,4 @@ func (n neededColumns) below(e *tipb.Executor) neededColumns {
 		return n
 	}
 	return neededColumns{}
-}
-
-// blanks are the columns that a join gives without looking: zeros, as many as it was ever asked for.
-type blanks struct {
-	need  neededColumns
-	types []*tipb.FieldType
-	cols  []arrow.Array // nil: not asked for yet
-}
-
-// column is n rows of column i.
-func (b *blanks) column(i, n int) arrow.Array {
-	if b.cols == nil {
-		b.cols = make([]arrow.Array, len(b.types))
-	}
-	if b.cols[i] == nil || b.cols[i].Len() < n {
-		zeros := column.NewBuilder(b.types[i], max(n, column.BatchSize))
-		for range max(n, column.BatchSize) {
-			zeros.AppendZero()
-		}
-		b.cols[i] = zeros.Detach()
-	}
-	return array.NewSlice(b.cols[i], 0, int64(n))
-}
-
-// gather appends to out rows of cols, which are the output's next columns.
-func (b *blanks) gather(out, cols []arrow.Array, rows []int32) []arrow.Array {
-	for _, c := range cols {
-		if at := len(out); b.need.needs(at) {
-			out = append(out, column.Gather(c, rows))
-		} else {
-			out = append(out, b.column(at, len(rows)))
-		}
-	}
-	return out
 }

@@ -64,12 +64,14 @@ func (b *Builder) appendAll(a arrow.Array) {
 
 func appendPicked[T any](dst, in []T, rows []int32) []T {
 	from := len(dst)
-	dst = append(dst, make([]T, len(rows))...)
+	dst = slices.Grow(dst, len(rows))[:from+len(rows)]
 	out := dst[from:]
 	for i, r := range rows {
+		var v T
 		if r >= 0 {
-			out[i] = in[r]
+			v = in[r]
 		}
+		out[i] = v
 	}
 	return dst
 }

@@ -89,3 +89,31 @@ func BenchmarkUpdate(b *testing.B) {
 		})
 	}
 }
+
+// Looks keys up among 300,000, of which every second one is there.
+func BenchmarkFind(b *testing.B) {
+	const keys, batches = 300_000, 64
+	for name, spread := range map[string]int64{"dense": 1, "sparse": 1000} {
+		b.Run(name, func(b *testing.B) {
+			build, probe := column.NewBuilder(intType, keys), column.NewBuilder(intType, 0)
+			for i := range int64(keys) {
+				build.AppendInt64(i * spread)
+			}
+			g, err := NewGrouper([]*tipb.FieldType{intType})
+			if err != nil {
+				b.Fatal(err)
+			}
+			if _, err := g.Index([]arrow.Array{build.Array()}, keys, func() error { return nil }); err != nil {
+				b.Fatal(err)
+			}
+			for i := range int64(batches * column.BatchSize) {
+				probe.AppendInt64(i * 2654435761 % (2 * keys) * spread)
+			}
+			var out []int32
+			for b.Loop() {
+				out = g.Find([]arrow.Array{probe.Array()}, probe.Len(), out)
+			}
+			b.ReportMetric(float64(probe.Len())*float64(b.N)/b.Elapsed().Seconds()/1e6, "Mrows/s")
+		})
+	}
+}

@@ -29,6 +29,7 @@ type Grouper struct {
 	form  form
 	lanes []lane // of the columns in formLanes
 	table table
+	index finder  // instead of the table, after Index; nil: there is none
 	null  int32   // the number of the NULL key of formWord, -1 if there is none yet
 	fresh []int32 // rows of the batch that gave new groups
 	words []uint64
@@ -44,15 +45,20 @@ const (
 	formBytes
 )
 
-// table maps the keys of a batch to numbers.
+// finder knows the numbers of keys.
+type finder interface {
+	// find appends to out the numbers of the keys of a batch, or -1.
+	find(keys *batchKeys, out []int32) []int32
+	// finder has the same keys, and memory of its own for what find writes down.
+	finder() finder
+	size() int64
+}
+
+// table maps keys to numbers.
 type table interface {
+	finder
 	// insert appends to out the numbers of keys, giving the next ones to new keys, whose rows it appends to fresh.
 	insert(keys *batchKeys, next int, out []uint32, fresh []int32) ([]uint32, []int32)
-	// find appends to out the numbers of keys, or -1.
-	find(keys *batchKeys, out []int32) []int32
-	// finder is the same table with memory of its own for what find writes down.
-	finder() table
-	size() int64
 }
 
 // batchKeys are the keys of a batch in the form of the table at hand.
@@ -150,12 +156,20 @@ func (c *keyColumn) fitsWord() bool {
 	return false
 }
 
+// keyed is what has the keys.
+func (g *Grouper) keyed() finder {
+	if g.index != nil {
+		return g.index
+	}
+	return g.table
+}
+
 // Len is the number of groups.
 func (g *Grouper) Len() int { return g.count }
 
 // Bytes is the memory held.
 func (g *Grouper) Bytes() int64 {
-	n := g.table.size()
+	n := g.keyed().size()
 	for _, k := range g.keys {
 		n += k.Bytes()
 	}
@@ -183,9 +197,6 @@ func (g *Grouper) Group(cols []arrow.Array, rows int, out []uint32) []uint32 {
 		g.promote()
 		keys, ok = g.encode(cols, rows)
 	}
-	if t, ok := g.table.(*wordTable); ok && rows > column.BatchSize {
-		t.reserve(rows) // the build side of a join comes at once
-	}
 	g.fresh = g.fresh[:0]
 	out, g.fresh = g.table.insert(&keys, g.count, out[:0], g.fresh)
 	if len(g.fresh) > 0 {
@@ -204,7 +215,7 @@ func (g *Grouper) Find(cols []arrow.Array, rows int, out []int32) []int32 {
 	if !ok { // some string is longer than every key of the table
 		keys = g.truncated(cols, rows)
 	}
-	out = g.table.find(&keys, out[:0])
+	out = g.keyed().find(&keys, out[:0])
 	for _, a := range cols {
 		valid := column.NullBits(a)
 		if valid == nil {
@@ -269,5 +280,5 @@ func (g *Grouper) promote() {
 // Finder returns a grouper for another goroutine that will only be asked to Find: it shares the keys of g, to which none
 // may be added from now on.
 func (g *Grouper) Finder() *Grouper {
-	return &Grouper{cols: g.cols, keys: g.keys, count: g.count, table: g.table.finder(), form: g.form, lanes: g.lanes, null: g.null}
+	return &Grouper{cols: g.cols, keys: g.keys, count: g.count, form: g.form, lanes: g.lanes, index: g.keyed().finder(), null: g.null}
 }

@@ -156,7 +156,7 @@ func TestGrouperGrows(t *testing.T) {
 		cols := []arrow.Array{b.Array()}
 		ids, err := g.Index(cols, n, func() error { return nil })
 		require.NoError(t, err)
-		found := g.Find(cols, n, nil)
+		found := g.Finder().Find(cols, n, nil)
 		for i := range ids {
 			require.EqualValues(t, i, ids[i])
 			require.EqualValues(t, i, found[i])

@@ -16,21 +16,12 @@ import (
 // minSlots is the size of an empty table. Sizes are powers of two; tables are at most half full.
 const minSlots = 64
 
-func slotsFor(keys int) int {
-	n := minSlots
-	for n < 2*keys {
-		n *= 2
-	}
-	return n
-}
-
 // wordTable has keys of one word, inside its slots: a look-up touches one cache line.
 type wordTable struct {
 	slots  []wordSlot
 	used   int
 	recent *recentKeys // nil: there are too many keys for it
 	rows   int         // that were looked for in recent
-	others []int32     // scratch of find
 }
 
 // wordSlot is free where id is 0; else id-1 is the key's number.
@@ -131,13 +122,6 @@ func (t *wordTable) number(k uint64, next uint32) uint32 {
 	return next
 }
 
-// reserve makes room for more keys.
-func (t *wordTable) reserve(more int) {
-	if n := slotsFor(t.used + more); n > len(t.slots) {
-		t.resize(n)
-	}
-}
-
 func (t *wordTable) resize(size int) {
 	old := t.slots
 	t.slots = make([]wordSlot, size)
@@ -154,36 +138,19 @@ func (t *wordTable) resize(size int) {
 	}
 }
 
-// find looks at the first slot of every key in a short loop, in which the processor can run ahead to the next slots while
-// it waits for one, and then goes on with the keys that met another one there. (Doing without the branch, by arithmetic, was
-// tried twice and was slower.)
 func (t *wordTable) find(keys *batchKeys, out []int32) []int32 {
-	out = slices.Grow(out, keys.rows)[:keys.rows]
-	t.others = slices.Grow(t.others[:0], keys.rows)[:keys.rows]
-	slots, mask, others, n := t.slots, uint64(len(t.slots)-1), t.others, 0
-	for i, k := range keys.words[:len(out)] {
-		s := &slots[hashWord(k)&mask]
-		id, other := int32(s.id)-1, 0
-		if s.key != k {
-			other = int(min(s.id, 1))
-			id = -1
-		}
-		out[i] = id
-		others[n] = int32(i)
-		n += other
-	}
-	for _, i := range others[:n] {
-		k := keys.words[i]
-		h := (hashWord(k) + 1) & mask
+	slots, mask := t.slots, uint64(len(t.slots)-1)
+	for _, k := range keys.words {
+		h := hashWord(k) & mask
 		for slots[h].id != 0 && slots[h].key != k {
 			h = (h + 1) & mask
 		}
-		out[i] = int32(slots[h].id) - 1
+		out = append(out, int32(slots[h].id)-1)
 	}
 	return out
 }
 
-func (t *wordTable) finder() table { return &wordTable{slots: t.slots, used: t.used} }
+func (t *wordTable) finder() finder { return t }
 
 // hashSlots is an open-addressing table of key numbers; the keys are elsewhere. A slot keeps half of the hash, so that
 // most probes of other keys end without a look at the key.
@@ -334,7 +301,7 @@ func (t *tupleTable) find(keys *batchKeys, out []int32) []int32 {
 	return out
 }
 
-func (t *tupleTable) finder() table {
+func (t *tupleTable) finder() finder {
 	return &tupleTable{hashSlots: t.hashSlots.withoutScratch(), stride: t.stride, keys: t.keys}
 }
 
@@ -404,7 +371,7 @@ func (t *byteTable) find(keys *batchKeys, out []int32) []int32 {
 	return out
 }
 
-func (t *byteTable) finder() table {
+func (t *byteTable) finder() finder {
 	return &byteTable{hashSlots: t.hashSlots.withoutScratch(), data: t.data, ends: t.ends}
 }
 

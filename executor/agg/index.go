@@ -9,24 +9,40 @@ import (
 	"github.com/scree-db/scree/codec/column"
 )
 
-// Index is Group for an empty grouper that takes all of its keys at once and will then only be asked to Find. Integers
-// that lie close together, as primary keys do, go to an array indexed by key instead of a hash table. Many keys are taken in
-// pieces, between which stop is asked whether to go on: an error of it ends the work.
+// Index is Group for an empty grouper that takes all of its keys at once and will then only be asked to Find: Keys has
+// nothing to give. Keys of one word go to a table for that purpose, an array indexed by key where they are integers that lie
+// close together, as primary keys do. Many keys are taken in pieces, between which stop is asked whether to go on: an error
+// of it ends the work.
 func (g *Grouper) Index(cols []arrow.Array, rows int, stop func() error) ([]uint32, error) {
-	if d := g.denseFor(cols[0]); d != nil {
-		g.table = d
-	} else if rows > 2*indexPiece {
-		return g.indexPieces(cols, rows, stop)
+	for g.form == formWord || g.form == formLanes {
+		keys, ok := g.encode(cols, rows)
+		if !ok {
+			g.promote()
+			continue
+		}
+		if keys.valid != nil {
+			break
+		}
+		g.words = nil // the keys are all that there will be
+		if d := g.denseFor(cols[0]); d != nil {
+			g.index = d
+			return d.fill(keys.words, &g.count), stop()
+		}
+		t := &indexTable{}
+		g.index = t
+		ids, err := t.fill(keys.words, stop)
+		g.count = len(t.entries)
+		return ids, err
 	}
-	return g.Group(cols, rows, nil), stop()
+	return g.indexPieces(cols, rows, stop)
 }
 
 // indexPiece is a number of keys that a table takes in some 20 ms, if they are long strings.
 const indexPiece = 1 << 16
 
 func (g *Grouper) indexPieces(cols []arrow.Array, rows int, stop func() error) ([]uint32, error) {
-	if t, ok := g.table.(*wordTable); ok {
-		t.reserve(rows)
+	if rows <= 2*indexPiece {
+		return g.Group(cols, rows, nil), stop()
 	}
 	ids := make([]uint32, 0, rows)
 	piece, list := make([]arrow.Array, len(cols)), make([]int32, indexPiece)
@@ -46,9 +62,9 @@ func (g *Grouper) indexPieces(cols []arrow.Array, rows int, stop func() error) (
 	return ids, nil
 }
 
-// denseFor makes the table for a single column of integers without NULLs, or returns nil.
+// denseFor makes the table for a single column of integers, or returns nil.
 func (g *Grouper) denseFor(a arrow.Array) *denseTable {
-	if g.form != formWord || g.count > 0 || a.Len() == 0 || a.NullN() > 0 {
+	if g.form != formWord || a.Len() == 0 {
 		return nil
 	}
 	var lo, span uint64
@@ -70,13 +86,13 @@ func (g *Grouper) denseFor(a arrow.Array) *denseTable {
 	return &denseTable{lo: lo, ids: make([]uint32, span+1)}
 }
 
-// An array of 4 bytes a key value is no larger than a hash table of 16 bytes a slot, half full, up to this factor.
+// An array of 4 bytes a key value needs no comparison: it may be this much larger than the keys are many.
 const (
 	denseFactor = 8
 	denseMin    = 1024
 )
 
-// denseTable has id+1 at key-lo, 0 for no key. Keys to insert lie inside; those to find may lie anywhere.
+// denseTable has id+1 at key-lo, 0 for no key. Keys to find may lie anywhere.
 type denseTable struct {
 	lo  uint64
 	ids []uint32
@@ -84,18 +100,19 @@ type denseTable struct {
 
 func (t *denseTable) size() int64 { return int64(4 * len(t.ids)) }
 
-func (t *denseTable) insert(keys *batchKeys, next int, out []uint32, fresh []int32) ([]uint32, []int32) {
-	ids, id := t.ids, uint32(next)
-	for i, k := range keys.words {
-		at := k - t.lo
-		if ids[at] == 0 {
-			id++
-			ids[at] = id
-			fresh = append(fresh, int32(i))
+// fill takes the keys into an empty table and returns their numbers; count becomes that of different keys.
+func (t *denseTable) fill(words []uint64, count *int) []uint32 {
+	out, next := make([]uint32, len(words)), uint32(0)
+	for i, k := range words {
+		id := &t.ids[k-t.lo]
+		if *id == 0 {
+			next++
+			*id = next
 		}
-		out = append(out, ids[at]-1)
+		out[i] = *id - 1
 	}
-	return out, fresh
+	*count = int(next)
+	return out
 }
 
 func (t *denseTable) find(keys *batchKeys, out []int32) []int32 {
@@ -110,4 +127,4 @@ func (t *denseTable) find(keys *batchKeys, out []int32) []int32 {
 	return out
 }
 
-func (t *denseTable) finder() table { return t }
+func (t *denseTable) finder() finder { return t }
