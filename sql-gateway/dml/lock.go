@@ -41,32 +41,57 @@ func (l *LockedRows) Close() { l.src.release() }
 
 // add appends the record keys of one table's rows.
 func (l *LockedRows) add(env *Env, t planner.LockedTable) error {
-	tg, err := newTarget(env, t.Table)
+	reader, err := newKeyReader(env, t)
 	if err != nil {
 		return err
 	}
-	row := make([]datum.Datum, len(tg.fields))
 	for _, b := range l.src.batches {
 		rb := rowBatch{b, l.src.types, b.Rows}
 		for i := range b.Rows {
-			if b.Cols[t.First].IsNull(i) {
-				continue // an outer join found none
-			}
-			var rowID int64
-			for k, c := range tg.handles {
-				row[c] = rb.datum(i, t.First+k)
-			}
-			if len(tg.handles) == 0 {
-				rowID = rb.datum(i, t.First).Int64()
-			}
-			handle, err := tg.handleOf(row, rowID)
+			key, err := reader.key(rb, i)
 			if err != nil {
 				return err
 			}
-			l.Keys = append(l.Keys, tg.recordKey(handle))
+			if key != nil {
+				l.Keys = append(l.Keys, key)
+			}
 		}
 	}
 	return nil
+}
+
+// keyReader makes the record keys of one table's rows.
+type keyReader struct {
+	*target
+	first int
+	row   []datum.Datum
+}
+
+func newKeyReader(env *Env, t planner.LockedTable) (*keyReader, error) {
+	tg, err := newTarget(env, t.Table)
+	if err != nil {
+		return nil, err
+	}
+	return &keyReader{tg, t.First, make([]datum.Datum, len(tg.fields))}, nil
+}
+
+// key is that of row i, or nil where an outer join has found no row of the table.
+func (k *keyReader) key(b rowBatch, i int) ([]byte, error) {
+	if b.Cols[k.first].IsNull(i) {
+		return nil, nil
+	}
+	var rowID int64
+	for n, c := range k.handles {
+		k.row[c] = b.datum(i, k.first+n)
+	}
+	if len(k.handles) == 0 {
+		rowID = b.datum(i, k.first).Int64()
+	}
+	handle, err := k.handleOf(k.row, rowID)
+	if err != nil {
+		return nil, err
+	}
+	return k.recordKey(handle), nil
 }
 
 // NeedsLock returns a test for the keys that a pessimistic transaction locks when it writes them: those of records, and those

@@ -79,14 +79,21 @@ func (s *source) fill(ctx context.Context, op executor.Operator) error {
 		if err != nil {
 			return err
 		}
-		b = column.Compact(b)
-		size := batchBytes(b)
-		if err := s.memory.Grow(size); err != nil {
+		if err := s.add(column.Compact(b)); err != nil {
 			return err
 		}
-		s.held += size
-		s.batches = append(s.batches, b)
 	}
+}
+
+// add takes over a dense batch.
+func (s *source) add(b column.Batch) error {
+	size := batchBytes(b)
+	if err := s.memory.Grow(size); err != nil {
+		return err
+	}
+	s.held += size
+	s.batches = append(s.batches, b)
+	return nil
 }
 
 // batchBytes is the memory of a dense batch.

@@ -70,6 +70,12 @@ func (e *DeadlockError) Error() string {
 // ErrLockNoWait says that another transaction holds a lock, and Lock was told not to wait.
 var ErrLockNoWait = errors.New("the lock could not be acquired immediately")
 
+// lockHeldError is ErrLockNoWait with the key.
+type lockHeldError struct{ key []byte }
+
+func (e *lockHeldError) Error() string { return fmt.Sprintf("key %x: %v", e.key, ErrLockNoWait) }
+func (e *lockHeldError) Unwrap() error { return ErrLockNoWait }
+
 // GCTooEarlyError says that a read is too old: garbage collection may have taken what it would have seen.
 type GCTooEarlyError struct{ Message string }
 

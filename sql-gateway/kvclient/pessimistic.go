@@ -3,6 +3,7 @@ package kvclient
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -58,6 +59,29 @@ func (t *Txn) Lock(ctx context.Context, keys [][]byte, wait time.Duration) error
 		t.buf.checked(k)
 	}
 	return nil
+}
+
+// TryLock takes the locks of those keys that no other transaction holds, and returns the others. Errors are those of Lock but for
+// ErrLockNoWait; what had been locked by then stays locked.
+func (t *Txn) TryLock(ctx context.Context, keys [][]byte) (held [][]byte, err error) {
+	for keys = sortedSet(keys); len(keys) > 0; {
+		err := t.Lock(ctx, keys, NoWait)
+		var taken *lockHeldError
+		if !errors.As(err, &taken) {
+			return held, err
+		}
+		at, found := slices.BinarySearchFunc(keys, taken.key, bytes.Compare)
+		if !found {
+			return held, err
+		}
+		before, err := t.TryLock(ctx, keys[:at]) // a call that fails has locked nothing
+		held = append(append(held, before...), keys[at])
+		if err != nil {
+			return held, err
+		}
+		keys = keys[at+1:]
+	}
+	return held, nil
 }
 
 func sortedSet(keys [][]byte) [][]byte {
@@ -189,7 +213,7 @@ func (l *lockCall) blocked(ctx context.Context, bo *Backoff, locks []*kvrpcpb.Lo
 	case err != nil || !alive:
 		return err
 	case l.wait < 0:
-		return ErrLockNoWait
+		return &lockHeldError{locks[0].Key}
 	case !c.opts.Now().Before(l.until):
 		return &LockTimeoutError{Lock: locks[0]}
 	case locks[0].DurationToLastUpdateMs == 0: // the store did not wait

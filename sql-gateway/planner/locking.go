@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"math"
 	"slices"
 
 	"github.com/pingcap/tidb/pkg/parser/ast"
@@ -27,22 +28,43 @@ type LockingQuery struct {
 	// Separate: a row of the result comes of several rows of the tables (GROUP BY, DISTINCT). Query gives these, and the result
 	// itself is to be had from PlanQuery.
 	Separate bool
+	// Offset and Count are the LIMIT, which Query leaves to the caller under SKIP LOCKED: rows that are skipped do not count.
+	Offset, Count uint64
+}
+
+// SkipsLocked reports whether a locking clause says SKIP LOCKED.
+func SkipsLocked(lock *ast.SelectLockInfo) bool {
+	return lock != nil && (lock.LockType == ast.SelectLockForUpdateSkipLocked || lock.LockType == ast.SelectLockForShareSkipLocked)
 }
 
 // PlanLocking plans a SELECT whose rows are to be locked. Rows of subqueries, views and derived tables are not.
 func PlanLocking(ctx *Context, stmt *ast.SelectStmt) (*LockingQuery, error) {
 	b := newBuilder(ctx)
 	b.sharing = true
+	out := &LockingQuery{Count: math.MaxUint64}
+	skips := SkipsLocked(stmt.LockInfo)
+	if skips && stmt.Limit != nil {
+		offset, count, err := b.limits(stmt.Limit)
+		if err != nil {
+			return nil, err
+		}
+		unlimited := *stmt
+		unlimited.Limit = nil
+		stmt, out.Offset, out.Count = &unlimited, offset, count
+	}
 	b.locking = &locking{stmt: stmt}
 	r, err := b.query(stmt, nil, nil)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if b.locking.grouped {
+	case b.locking.grouped && skips:
+		return nil, errNotSupported("SKIP LOCKED with GROUP BY, aggregates or DISTINCT")
+	case b.locking.grouped:
 		return planSources(ctx, stmt)
 	}
-	q, err := b.finish(r)
-	return &LockingQuery{Query: q, Tables: b.locking.tables}, err
+	out.Query, err = b.finish(r)
+	out.Tables = b.locking.tables
+	return out, err
 }
 
 // planSources plans what is below the grouping of a SELECT: the rows of its tables that pass its WHERE.

@@ -112,10 +112,11 @@ func (r *run) changeUnderLocks(env *dml.Env, fresh bool) (res *dml.Result, err e
 	return res, err
 }
 
-// wantsLocks reports whether a SELECT has a locking clause that outlives it. Outside of a transaction there is nothing to
-// protect: its rows are those of one snapshot.
+// wantsLocks reports whether a SELECT has a locking clause that matters. Outside of a transaction there is nothing to
+// protect: its rows are those of one snapshot. SKIP LOCKED leaves out the rows that others hold all the same.
 func (r *run) wantsLocks(stmt *ast.SelectStmt) bool {
-	return r.s.inTransaction() && stmt.LockInfo != nil && stmt.LockInfo.LockType != ast.SelectLockNone
+	return stmt.LockInfo != nil && stmt.LockInfo.LockType != ast.SelectLockNone &&
+		(r.s.inTransaction() || planner.SkipsLocked(stmt.LockInfo))
 }
 
 // lockingSelect runs SELECT ... FOR UPDATE and FOR SHARE. All rows are there and locked before the first is sent.
@@ -132,6 +133,10 @@ func (r *run) lockingSelect(stmt *ast.SelectStmt, w *wire.Writer) error {
 	if ignored {
 		return r.query(&plain, w)
 	}
+	if !r.s.inTransaction() {
+		r.s.contended = true // locks, if only for as long as the statement runs
+		defer func() { r.s.contended = false }()
+	}
 	fresh := r.s.txn == nil
 	env, err := r.dmlEnv()
 	if err != nil {
@@ -141,36 +146,46 @@ func (r *run) lockingSelect(stmt *ast.SelectStmt, w *wire.Writer) error {
 	if err != nil {
 		return err
 	}
-	var rows *dml.LockedRows
-	defer func() {
+	if txn := r.s.txn; txn.pessimistic {
+		defer txn.kv.ReadSnapshot()
+	}
+	find := dml.FindRows
+	if planner.SkipsLocked(stmt.LockInfo) {
+		find = dml.FreeRows
+	}
+	rows, err := r.lockRows(fresh, wait, func() (*dml.LockedRows, error) { return find(r.ctx, env, q) })
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	if q.Separate {
+		return r.query(&plain, w)
+	}
+	nameLikeMySQL(q.Query, stmt)
+	return r.send(q.Query, shown(q.Query, rows), w)
+}
+
+// lockRows finds rows and locks them, in a pessimistic transaction as they are by then.
+func (r *run) lockRows(fresh bool, wait time.Duration, find func() (*dml.LockedRows, error)) (rows *dml.LockedRows, err error) {
+	try := func() (_ [][]byte, err error) {
 		if rows != nil {
 			rows.Close()
 		}
-	}()
-	find := func() (_ [][]byte, err error) {
-		if rows != nil {
-			rows.Close()
-		}
-		if rows, err = dml.FindRows(r.ctx, env, q); err != nil {
+		if rows, err = find(); err != nil {
 			return nil, err
 		}
 		return rows.Keys, nil
 	}
 	txn := r.s.txn
 	if txn.pessimistic {
-		defer txn.kv.ReadSnapshot()
-		err = r.underLocks(fresh, wait, find)
-	} else if _, err = find(); err == nil {
+		err = r.underLocks(fresh, wait, try)
+	} else if _, err = try(); err == nil {
 		err = txn.kv.Lock(r.ctx, rows.Keys, wait)
 	}
-	switch {
-	case err != nil:
-		return err
-	case q.Separate:
-		return r.query(&plain, w)
+	if err != nil && rows != nil {
+		rows.Close()
 	}
-	nameLikeMySQL(q.Query, stmt)
-	return r.send(q.Query, shown(q.Query, rows), w)
+	return rows, err
 }
 
 // shown are the rows without the columns that only locking needed.
@@ -188,9 +203,7 @@ func shown(q *planner.Query, rows *dml.LockedRows) executor.Operator {
 func (r *run) lockClause(lock *ast.SelectLockInfo) (wait time.Duration, ignored bool, err error) {
 	shared := false
 	switch lock.LockType {
-	case ast.SelectLockForUpdateSkipLocked, ast.SelectLockForShareSkipLocked:
-		return 0, false, errNotSupported("SKIP LOCKED")
-	case ast.SelectLockForShare, ast.SelectLockForShareNoWait:
+	case ast.SelectLockForShare, ast.SelectLockForShareNoWait, ast.SelectLockForShareSkipLocked:
 		shared = true
 	}
 	if shared && r.s.vars["tidb_enable_shared_lock_promotion"] != "ON" {
