@@ -161,7 +161,7 @@ func (s *scanStore) request(b *testing.B, name string) *coprocessor.Request {
 }
 
 func (s *scanStore) answer(b *testing.B, req *coprocessor.Request) {
-	resp, err := s.cop.Stream(context.Background(), req, func(executor.Batch) error { return nil })
+	resp, err := s.cop.Stream(context.Background(), req, nil, func(executor.Batch) error { return nil })
 	require.NoError(b, err)
 	require.Empty(b, resp.OtherError)
 	require.Nil(b, resp.RegionError)
