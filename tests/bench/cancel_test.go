@@ -25,7 +25,7 @@ var longStatements = []struct {
 	little     bool
 }{
 	{name: "scan", text: "SELECT COUNT(*) FROM lineitem WHERE l_comment LIKE '%a%b%c%d%e%f%g%'"},
-		{name: "sort", text: "SELECT MAX(x) FROM (SELECT l_comment x FROM lineitem ORDER BY l_comment, l_extendedprice LIMIT 590000) t"},
+	{name: "sort", text: "SELECT MAX(x) FROM (SELECT l_comment x FROM lineitem ORDER BY l_comment, l_extendedprice LIMIT 590000) t"},
 	{name: "sort-files", text: "SELECT MAX(x) FROM (SELECT l_comment x FROM lineitem ORDER BY l_comment, l_extendedprice LIMIT 590000) t", little: true},
 	{name: "groups", text: "SELECT l_comment, SUM(l_quantity) FROM lineitem GROUP BY l_comment HAVING SUM(l_quantity) < 0"},
 	{name: "groups-files", text: "SELECT l_comment, SUM(l_quantity) FROM lineitem GROUP BY l_comment HAVING SUM(l_quantity) < 0", little: true},
