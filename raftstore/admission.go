@@ -4,6 +4,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pingcap/kvproto/pkg/kvrpcpb"
+
 	"github.com/scree-db/scree/storage"
 	"github.com/scree-db/scree/storage/engine"
 )
@@ -11,7 +13,8 @@ import (
 // admission decides which writes may enter, before Pebble makes all of them wait and while there is room on the disk. A
 // goroutine looks at the engines and keeps the flags; writes look at the flags.
 //
-//	disk        below the reserve: DiskFull. The reserve is for what the store does by itself: flushes, compactions, logs
+//	disk        below the reserve: DiskFull. The reserve is for what the store does by itself: flushes, compactions, logs.
+//	            Writes that may go on when the disk is almost full have half of it
 //	level 0     too deep, or compactions far behind: ServerIsBusy. Reads suffer from both
 //	memtables   nearly full: ServerIsBusy beyond an eighth of the usual queue, so that what waits for a stalled engine
 //	            does not wait long
@@ -23,7 +26,7 @@ type admission struct {
 	admitted atomic.Uint64
 	strained atomic.Bool
 	overload atomic.Pointer[string] // why writes are refused; nil: they are not
-	full     atomic.Bool
+	full     atomic.Int32           // the kvrpcpb.DiskFullOpt that a write needs
 }
 
 const (
@@ -45,10 +48,10 @@ const (
 )
 
 // enter admits a write of so many bytes. It counts among those under way until what enter returned is taken off pending.
-func (s *Store) enter(size int, mods []storage.Modify) (charged int64, err error) {
+func (s *Store) enter(size int, mods []storage.Modify, opt kvrpcpb.DiskFullOpt) (charged int64, err error) {
 	a := &s.admission
 	if !deletes(mods) {
-		if a.full.Load() {
+		if a.full.Load() > int32(opt) {
 			return 0, errDiskFull(s.cfg.StoreID)
 		}
 		if reason := a.overload.Load(); reason != nil {
@@ -130,8 +133,15 @@ func (s *Store) lookAtSpace() {
 	if !known {
 		return
 	}
-	full := space.Free < min(s.cfg.DiskReserveBytes, space.Total/reserveShare)
-	if was := s.admission.full.Swap(full); full != was {
-		s.log.Warn("free space on the disk", "full", full, "bytes", space.Free)
+	reserve := min(s.cfg.DiskReserveBytes, space.Total/reserveShare)
+	needed := kvrpcpb.DiskFullOpt_NotAllowedOnFull
+	switch {
+	case space.Free < reserve/2:
+		needed = kvrpcpb.DiskFullOpt_AllowedOnAlreadyFull
+	case space.Free < reserve:
+		needed = kvrpcpb.DiskFullOpt_AllowedOnAlmostFull
+	}
+	if was := s.admission.full.Swap(int32(needed)); was != int32(needed) {
+		s.log.Warn("free space on the disk", "writes", needed, "bytes", space.Free)
 	}
 }

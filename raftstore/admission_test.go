@@ -31,21 +31,21 @@ func TestOverload(t *testing.T) {
 	s := &Store{cfg: Config{StoreID: 1}.withDefaults(), log: slog.New(slog.DiscardHandler)}
 	calm := engine.Pressure{Sublevels: sublevelsMax - 1, DebtBytes: debtBytesMax - 1, MemTables: 0.5}
 	s.judge(calm, calm)
-	_, err := s.enter(100, putMods)
+	_, err := s.enter(100, putMods, 0)
 	require.NoError(t, err)
 	for _, p := range []engine.Pressure{{Sublevels: sublevelsMax}, {DebtBytes: debtBytesMax}} {
 		s.judge(p, calm)
-		_, err = s.enter(100, putMods)
+		_, err = s.enter(100, putMods, 0)
 		busy := RefusalOf(err).GetServerIsBusy()
 		require.NotEmpty(t, busy.GetReason())
 		require.NotZero(t, busy.BackoffMs)
-		_, err = s.enter(100, deleteMods)
+		_, err = s.enter(100, deleteMods, 0)
 		require.NoError(t, err)
 		s.judge(calm, p)
-		_, err = s.enter(100, putMods)
+		_, err = s.enter(100, putMods, 0)
 		require.Error(t, err, "the log counts too")
 		s.judge(calm, calm)
-		_, err = s.enter(100, putMods)
+		_, err = s.enter(100, putMods, 0)
 		require.NoError(t, err)
 	}
 }
@@ -55,7 +55,7 @@ func TestQueueIsBounded(t *testing.T) {
 	s := &Store{cfg: Config{StoreID: 1, PendingBytesMax: 8 << 20}.withDefaults(), log: slog.New(slog.DiscardHandler)}
 	fill := func() (entered []int64) {
 		for {
-			charged, err := s.enter(100<<10, putMods)
+			charged, err := s.enter(100<<10, putMods, 0)
 			if err != nil {
 				require.NotNil(t, RefusalOf(err).GetServerIsBusy())
 				return entered
@@ -70,9 +70,9 @@ func TestQueueIsBounded(t *testing.T) {
 	}
 	all := fill()
 	require.InDelta(t, 80, len(all), 2)
-	_, err := s.enter(1, deleteMods)
+	_, err := s.enter(1, deleteMods, 0)
 	require.NoError(t, err, "there is room for a little")
-	_, err = s.enter(100<<10, deleteMods)
+	_, err = s.enter(100<<10, deleteMods, 0)
 	require.Error(t, err)
 	drain(all)
 	s.judge(engine.Pressure{MemTables: 0.8}, engine.Pressure{})
@@ -80,6 +80,6 @@ func TestQueueIsBounded(t *testing.T) {
 	require.InDelta(t, 10, len(few), 2)
 	drain(few)
 	s.admission.pending.Store(0)
-	_, err = s.enter(50<<20, putMods)
+	_, err = s.enter(50<<20, putMods, 0)
 	require.NoError(t, err)
 }

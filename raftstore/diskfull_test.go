@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 	"github.com/stretchr/testify/require"
 
 	"github.com/scree-db/scree/storage"
@@ -33,6 +34,14 @@ func TestDiskFull(t *testing.T) {
 	}, 10*time.Second, time.Millisecond)
 	require.Equal(t, "1", get(t, m.store, 1, "a"))
 	require.NoError(t, write(storage.Modify{Op: storage.OpDelete, CF: storage.CFWrite, Key: []byte("b")}))
+	for bytes, need := range map[uint64]kvrpcpb.DiskFullOpt{700 << 20: kvrpcpb.DiskFullOpt_AllowedOnAlmostFull, 100 << 20: kvrpcpb.DiskFullOpt_AllowedOnAlreadyFull} {
+		free(bytes)
+		require.Eventually(t, func() bool { // the store has noticed
+			least := storage.Region{ID: 1, DiskFullOpt: need}
+			less := storage.Region{ID: 1, DiskFullOpt: need - 1}
+			return m.store.Write(ctx, least, []storage.Modify{put("d", "1")}) == nil && m.store.Write(ctx, less, []storage.Modify{put("e", "1")}) != nil
+		}, time.Minute, time.Millisecond)
+	}
 	free(50 << 30)
 	require.Eventually(t, func() bool { return write(put("c", "2")) == nil }, 10*time.Second, time.Millisecond)
 	require.Empty(t, get(t, m.store, 1, "b"))

@@ -128,6 +128,9 @@ func (f *fencer) lastRaw(limit []byte) bool {
 // isEncoded tells whether a bound is an encoded key, or open.
 func isEncoded(bound []byte) bool { return len(userKeyBoundary(bound)) == len(bound) }
 
+// isReadable tells whether a transactional client can read the bounds of a region.
+func isReadable(r *metapb.Region) bool { return isEncoded(r.StartKey) && isEncoded(r.EndKey) }
+
 // fencePrefix is how much of a raw key a fence shares with it: an encoded key has a marker behind eight bytes.
 const fencePrefix = 7
 

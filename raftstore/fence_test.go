@@ -145,3 +145,20 @@ func TestRawRegionIsSplit(t *testing.T) {
 		}, time.Minute, time.Millisecond)
 	}
 }
+
+// A transactional client that knows the region of before its split is told of those whose bounds it can read.
+func TestSplitAmongFencesIsTold(t *testing.T) {
+	m, _ := bootDriven(t, vfs.NewMem(), raftstore.Config{})
+	defer m.stop()
+	ctx, whole := context.Background(), storage.Region{ID: 1, Epoch: &metapb.RegionEpoch{ConfVer: 1, Version: 1}}
+	regions, err := m.store.SplitRegion(ctx, whole, [][]byte{mce("a"), []byte("raw key 5"), []byte("raw key 7"), mce("s")})
+	require.NoError(t, err)
+	require.Len(t, regions, 5)
+	told := func(at storage.Region) (n int) {
+		_, err := m.store.Snapshot(ctx, at)
+		return len(regionError(t, err).Pb.GetEpochNotMatch().GetCurrentRegions())
+	}
+	require.Equal(t, 2, told(whole), "the ends")
+	awaitLeader(t, m.store, regions[2].Id)
+	require.Equal(t, 3, told(storage.Region{ID: regions[2].Id, Epoch: &metapb.RegionEpoch{ConfVer: 1, Version: 3}}), "to who asks for raw keys")
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/pingcap/kvproto/pkg/metapb"
 	"go.etcd.io/raft/v3"
@@ -72,7 +73,7 @@ func (s *Store) Submit(at storage.Region, mods []storage.Modify) (outcome <-chan
 	if size > s.cfg.EntryBytesMax {
 		return nil, errEntryTooLarge(at.ID, size)
 	}
-	charged, err := s.enter(size, mods)
+	charged, err := s.enter(size, mods, at.DiskFullOpt)
 	if err != nil {
 		return nil, err
 	}
@@ -261,7 +262,11 @@ func (s *Store) epochNotMatch(region *metapb.Region, version uint64) error {
 	if v := region.RegionEpoch.Version; v > version {
 		n = int(min(v-version, siblingsMax))
 	}
-	return errEpochNotMatch(region.Id, s.regions.siblings(region, n))
+	regions := s.regions.siblings(region, n)
+	if isReadable(region) { // and so is its client, perhaps, a transactional one
+		regions = slices.DeleteFunc(regions, func(r *metapb.Region) bool { return !isReadable(r) })
+	}
+	return errEpochNotMatch(region.Id, regions)
 }
 
 // claim takes the proposals that entries settle off the list: those in them, which the apply loop will finish, and

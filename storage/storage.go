@@ -8,6 +8,7 @@ import (
 	"errors"
 
 	"github.com/pingcap/kvproto/pkg/errorpb"
+	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 	"github.com/pingcap/kvproto/pkg/metapb"
 )
 
@@ -36,6 +37,7 @@ type Region struct {
 	ReplicaRead bool                // any peer may serve, after a read-index round
 	Question    []byte              // what that round asks of the leader's store; its refusal is the read's error
 	StaleReadTS uint64              // > 0: any peer whose safe ts has reached it may serve
+	DiskFullOpt kvrpcpb.DiskFullOpt // of a write: how full the disk may be
 }
 
 // Op is what a Modify does.

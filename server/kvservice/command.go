@@ -142,6 +142,10 @@ func (s *Service) rawCommand(ctx context.Context, req *tikvpb.BatchCommandsReque
 		r := new(tikvpb.BatchCommandsResponse_Response_RawBatchScan)
 		r.RawBatchScan, err = s.RawBatchScan(ctx, cmd.RawBatchScan)
 		out.Cmd = r
+	case *tikvpb.BatchCommandsRequest_Request_RawCoprocessor:
+		r := new(tikvpb.BatchCommandsResponse_Response_RawCoprocessor)
+		r.RawCoprocessor, err = s.RawCoprocessor(ctx, cmd.RawCoprocessor)
+		out.Cmd = r
 	case *tikvpb.BatchCommandsRequest_Request_RawDeleteRange:
 		r := new(tikvpb.BatchCommandsResponse_Response_RawDeleteRange)
 		r.RawDeleteRange, err = s.RawDeleteRange(ctx, cmd.RawDeleteRange)

@@ -2,6 +2,7 @@ package kvservice
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/pingcap/kvproto/pkg/errorpb"
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
@@ -91,4 +92,12 @@ func (s *Service) RawChecksum(ctx context.Context, req *kvrpcpb.RawChecksumReque
 	return serve(s, ctx, req, s.d.Raw.Checksum, func(e *errorpb.Error) *kvrpcpb.RawChecksumResponse {
 		return &kvrpcpb.RawChecksumResponse{RegionError: e}
 	})
+}
+
+// RawCoprocessor implements tikvpb.TikvServer as a store without plugins does.
+func (s *Service) RawCoprocessor(_ context.Context, req *kvrpcpb.RawCoprocessorRequest) (*kvrpcpb.RawCoprocessorResponse, error) {
+	if err := s.check(req.GetContext()); err != nil {
+		return nil, err
+	}
+	return &kvrpcpb.RawCoprocessorResponse{Error: fmt.Sprintf("No registered coprocessor with name '%s'", req.CoprName)}, nil
 }

@@ -57,4 +57,12 @@ func TestRaw(t *testing.T) {
 		RawDelete: &kvrpcpb.RawDeleteRequest{Context: elsewhere, Key: []byte("b")},
 	}})
 	require.NotNil(t, got.GetRawDelete().GetRegionError())
+
+	plugin, err := client.RawCoprocessor(ctx, &kvrpcpb.RawCoprocessorRequest{Context: pb, CoprName: "counter"})
+	require.NoError(t, err)
+	require.Contains(t, plugin.Error, "counter")
+	got = batchOne(t, client, &tikvpb.BatchCommandsRequest_Request{Cmd: &tikvpb.BatchCommandsRequest_Request_RawCoprocessor{
+		RawCoprocessor: &kvrpcpb.RawCoprocessorRequest{Context: pb, CoprName: "counter"},
+	}})
+	require.Equal(t, plugin, got.GetRawCoprocessor())
 }

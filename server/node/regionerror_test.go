@@ -189,6 +189,14 @@ func TestRoutingErrors(t *testing.T) {
 			sub.each(known(c.change), c.key, c.check, reads, writes)
 		})
 	}
+	t.Run("ConfVerOfASplit", func(t *testing.T) {
+		pb := known(func(pb *kvrpcpb.Context) {
+			pb.RegionEpoch = &metapb.RegionEpoch{ConfVer: right.RegionEpoch.ConfVer + 1, Version: right.RegionEpoch.Version}
+		})()
+		e, err := writes["SplitRegion"](testContext(t), r.client, pb, rowKey(300))
+		require.NoError(t, err)
+		require.NotNil(t, e.GetEpochNotMatch())
+	})
 	_, err = r.client.KvGet(testContext(t), &kvrpcpb.GetRequest{Context: known(func(pb *kvrpcpb.Context) { pb.ClusterId = 99 })(), Key: rowKey(200)})
 	require.Equal(t, codes.InvalidArgument, status.Code(err), "another cluster")
 }
@@ -261,12 +269,22 @@ func TestDiskFull(t *testing.T) {
 		return e
 	}
 	require.Nil(t, prewrite(rowKey(1)))
-	fs.free.Store(100 << 20)
+	fs.free.Store(700 << 20)
 	require.Eventually(t, func() bool {
 		e, err := writes["RawPut"](testContext(t), r.client, r.at(nil), []byte("k"))
 		return err == nil && e.GetDiskFull() != nil
 	}, limit, 5*time.Millisecond)
 	require.NotNil(t, prewrite(rowKey(2)).GetDiskFull())
+	beat, err := r.client.KvTxnHeartBeat(testContext(t), &kvrpcpb.TxnHeartBeatRequest{
+		Context: r.at(nil), StartVersion: 20, PrimaryLock: rowKey(1), AdviseLockTtl: 90_000,
+	})
+	require.NoError(t, err)
+	require.EqualValues(t, 90_000, beat.LockTtl)
+	allowed := r.at(nil)
+	allowed.DiskFullOpt = kvrpcpb.DiskFullOpt_AllowedOnAlmostFull
+	e, err := writes["RawPut"](testContext(t), r.client, allowed, []byte("k"))
+	require.NoError(t, err)
+	require.Nil(t, e)
 	commit, err := r.client.KvCommit(testContext(t), &kvrpcpb.CommitRequest{
 		Context: r.at(nil), StartVersion: 20, CommitVersion: 25, Keys: [][]byte{rowKey(1)},
 	})

@@ -27,6 +27,7 @@ type Backoff struct {
 	opts  *Options
 	left  time.Duration
 	tries map[*backoffKind]int
+	hints int // followed
 }
 
 func newBackoff(o *Options, budget time.Duration) *Backoff {
@@ -48,6 +49,18 @@ func (b *Backoff) wait(ctx context.Context, k *backoffKind, cause error) error {
 	}
 	b.tries[k]++
 	return b.sleep(ctx, k, d/2+time.Duration(b.opts.Rand()*float64(d/2)), cause)
+}
+
+// hintsMax is how many hints of an operation are followed at once.
+const hintsMax = 4
+
+// hint is wait for who was told where to go instead: without a wait the first times, but stores that send a client to each
+// other shall not keep it running.
+func (b *Backoff) hint(ctx context.Context, k *backoffKind, cause error) error {
+	if b.hints++; b.hints <= hintsMax {
+		return b.sleep(ctx, k, 0, cause)
+	}
+	return b.wait(ctx, k, cause)
 }
 
 // sleep waits d and takes it from the budget.

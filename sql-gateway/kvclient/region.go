@@ -219,7 +219,7 @@ func (c *Client) onRegionError(ctx context.Context, bo *Backoff, r *Region, e *e
 	case e.NotLeader != nil:
 		if e.NotLeader.Leader.GetId() != 0 {
 			c.regions.setLeader(r, e.NotLeader.Leader)
-			return bo.sleep(ctx, backoffLeader, 0, cause)
+			return bo.hint(ctx, backoffLeader, cause)
 		}
 		c.regions.drop(r)
 		return bo.wait(ctx, backoffLeader, cause)

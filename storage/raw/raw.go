@@ -71,6 +71,7 @@ func New(store storage.Store, o Options) *Service {
 func regionOf(ctx *kvrpcpb.Context) storage.Region {
 	return storage.Region{
 		ID: ctx.GetRegionId(), Epoch: ctx.GetRegionEpoch(), Peer: ctx.GetPeer(), Term: ctx.GetTerm(), ReplicaRead: ctx.GetReplicaRead(),
+		DiskFullOpt: ctx.GetDiskFullOpt(),
 	}
 }
 

@@ -46,13 +46,17 @@ func encodeKeys(sorted [][]byte) []txnKey {
 	return keys
 }
 
-// writeKeys is write with the keys sorted and encoded. Without keys it does nothing.
+// writeKeys is write with the keys sorted and encoded. Without keys it does nothing. It is for what ends transactions, and what
+// keeps them alive until they end: that goes on when the disk is almost full.
 func (m *Manager) writeKeys(ctx context.Context, pb *kvrpcpb.Context, keys [][]byte, build func(c *command, keys []txnKey) error) error {
 	if len(keys) == 0 {
 		return nil
 	}
 	sorted := sortedKeys(keys)
-	return m.write(ctx, pb, sorted, func(c *command) error { return build(c, encodeKeys(sorted)) })
+	return m.write(ctx, pb, sorted, func(c *command) error {
+		c.at.DiskFullOpt = max(c.at.DiskFullOpt, kvrpcpb.DiskFullOpt_AllowedOnAlmostFull)
+		return build(c, encodeKeys(sorted))
+	})
 }
 
 // commitKey commits one key, or finds it committed. A leftover pessimistic lock is removed.

@@ -83,7 +83,9 @@ func (o ManagerOptions) withDefaults() ManagerOptions {
 
 // RegionOf returns the region a request is meant for: at its leader. What other replicas may serve goes by ReadRegion.
 func RegionOf(ctx *kvrpcpb.Context) storage.Region {
-	return storage.Region{ID: ctx.GetRegionId(), Epoch: ctx.GetRegionEpoch(), Peer: ctx.GetPeer(), Term: ctx.GetTerm()}
+	return storage.Region{
+		ID: ctx.GetRegionId(), Epoch: ctx.GetRegionEpoch(), Peer: ctx.GetPeer(), Term: ctx.GetTerm(), DiskFullOpt: ctx.GetDiskFullOpt(),
+	}
 }
 
 // command is the run of one writing request: what it sees, and the changes it asks for.

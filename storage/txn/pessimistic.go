@@ -78,7 +78,7 @@ func (m *Manager) tryLock(ctx context.Context, r *lockRequest) error {
 	for i := range r.keys {
 		keys[i] = r.keys[i].user
 	}
-	return m.writeKeys(ctx, r.req.Context, keys, func(c *command, _ []txnKey) error {
+	return m.write(ctx, r.req.Context, sortedKeys(keys), func(c *command) error {
 		for i := range r.keys {
 			blocked, err := r.lockKey(c, &r.keys[i])
 			if err != nil {
