@@ -8,6 +8,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/pingcap/tipb/go-tipb"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 	"pgregory.net/rapid"
 
 	"github.com/scree-db/scree/codec/column"
@@ -98,17 +99,29 @@ func TestGrouperAgainstMap(t *testing.T) {
 		for i, want := range first {
 			require.Equal(t, want, rowText(g.Keys(i, i+1), types, 0))
 		}
-		cols, texts := genBatch(t, types, cells{long: true})
-		for i, at := range g.Find(cols, len(texts), nil) {
-			want, ok := numbers[texts[i]]
-			switch {
-			case anyNullAt(cols, i) || !ok:
-				require.EqualValues(t, -1, at)
-			default:
-				require.EqualValues(t, want, at)
-			}
+		var finding errgroup.Group
+		for range 2 { // at the same time
+			cols, texts := genBatch(t, types, cells{long: true})
+			finding.Go(func() error { return checkFound(cols, texts, g.Finder().Find(cols, len(texts), nil), numbers) })
 		}
+		require.NoError(t, finding.Wait())
+		cols, texts := genBatch(t, types, cells{long: true})
+		require.NoError(t, checkFound(cols, texts, g.Find(cols, len(texts), nil), numbers))
 	})
+}
+
+// checkFound tells what was found that a map of the keys' texts says otherwise of.
+func checkFound(cols []arrow.Array, texts []string, found []int32, numbers map[string]uint32) error {
+	for i, at := range found {
+		want := int64(-1)
+		if n, ok := numbers[texts[i]]; ok && !anyNullAt(cols, i) {
+			want = int64(n)
+		}
+		if int64(at) != want {
+			return fmt.Errorf("key %s has number %d, not %d", texts[i], want, at)
+		}
+	}
+	return nil
 }
 
 func genBatch(t *rapid.T, types []*tipb.FieldType, c cells) (cols []arrow.Array, texts []string) {

@@ -65,10 +65,10 @@ func (b *broadcastOp) start(ctx context.Context) error {
 	sub.leaves = map[*tipb.Executor]func() (executor.Operator, error){}
 	sub.received = map[*physJoin]*executor.Broadcast{}
 	large := map[*physJoin]*gatherer{}
-	limits := broadcastLimitsOf(sub.plan.Vars)
-	cut := b.p.child // all of this goes to the stores
+	limits := broadcastLimitsOf(sub.plan.Vars) // the bytes are those of all sides together
+	cut := b.p.child                           // all of this goes to the stores
 	for _, j := range b.p.joins() {
-		side, all, err := b.gather(ctx, &sub, j, limits)
+		side, all, err := b.gather(ctx, &sub, j, &limits)
 		switch {
 		case err != nil:
 			return err
@@ -91,16 +91,17 @@ func (b *broadcastOp) start(ctx context.Context) error {
 }
 
 // gather evaluates the build side of a join. If that is all of it, the rows are what its receiver gets.
-func (b *broadcastOp) gather(ctx context.Context, sub *opener, j *physJoin, limits broadcastLimits) (side *gatherer, all bool, err error) {
+func (b *broadcastOp) gather(ctx context.Context, sub *opener, j *physJoin, limits *broadcastLimits) (side *gatherer, all bool, err error) {
 	op, err := sub.open(j.right)
 	if err != nil {
 		return nil, false, err
 	}
-	side = &gatherer{o: b.o, outer: &onceOp{Operator: op}, fields: j.right.Types()}
+	side = &gatherer{o: b.o, outer: &onceOp{Operator: op}, fields: j.right.Types(), padding: wirePadding(j.right.Types())}
 	b.sides = append(b.sides, side)
 	if all, err = side.gather(ctx, limits.rows, limits.bytes); err != nil || !all {
 		return side, false, err
 	}
+	limits.bytes -= side.size()
 	sub.addLists(j.filters, side.batches, j.right.base().cols)
 	batches := side.batches
 	if err := side.Close(); err != nil { // the rows are charged to the Broadcast from here on
@@ -114,6 +115,19 @@ func (b *broadcastOp) gather(ctx context.Context, sub *opener, j *physJoin, limi
 	b.given = append(b.given, rows)
 	sub.received[j] = rows
 	return side, true, nil
+}
+
+// wireDecimal is the size of a decimal in TypeChunk, whatever its digits.
+const wireDecimal = 40
+
+// wirePadding is what a row may take more on its way to a store than in memory.
+func wirePadding(fields []*tipb.FieldType) (n int64) {
+	for _, ft := range fields {
+		if evalOf(ft) == evalDecimal {
+			n += wireDecimal - 8
+		}
+	}
+	return n
 }
 
 // above builds what a reader's plan has above cut, over what the stores give of cut.

@@ -147,6 +147,7 @@ type gatherer struct {
 	batches []executor.Batch // of the outer side
 	rows    int
 	held    int64 // bytes of gathered rows, charged to the query
+	padding int64 // bytes that a row has more where it goes, which count for gather's limit alone
 }
 
 func (g *gatherer) Fields() []*tipb.FieldType { return g.fields }
@@ -176,7 +177,7 @@ func (o *onceOp) Close() error {
 
 // gather reads outer rows up to limits of rows and bytes; all tells whether there are no more.
 func (g *gatherer) gather(ctx context.Context, limit int, bytes int64) (all bool, err error) {
-	for g.rows <= limit && g.held <= bytes {
+	for g.rows <= limit && g.size() <= bytes {
 		b, err := g.outer.Next(ctx)
 		if err == io.EOF {
 			return true, nil
@@ -193,6 +194,8 @@ func (g *gatherer) gather(ctx context.Context, limit int, bytes int64) (all bool
 	}
 	return false, nil
 }
+
+func (g *gatherer) size() int64 { return g.held + int64(g.rows)*g.padding }
 
 func (g *gatherer) charge(b executor.Batch) error {
 	n := int64(0)

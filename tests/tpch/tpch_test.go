@@ -5,6 +5,7 @@ package tpch
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"io"
 	"os"
 	"path/filepath"
@@ -75,6 +76,19 @@ func run(t *testing.T, rows tpch.Source, o testcluster.Options) {
 	defer conn.Close()
 	_, err = conn.ExecContext(ctx, "USE tpch")
 	require.NoError(t, err)
+	settings := []string{"ON"}
+	if o.Stores < 2 {
+		settings = append(settings, "OFF")
+	}
+	for _, setting := range settings {
+		_, err := conn.ExecContext(ctx, "SET tidb_opt_broadcast_join = "+setting)
+		require.NoError(t, err)
+		t.Run("joins on the stores "+setting, func(t *testing.T) { ask(ctx, t, conn) })
+	}
+}
+
+// ask compares the answers to all queries with those of MariaDB.
+func ask(ctx context.Context, t *testing.T, conn *sql.Conn) {
 	for _, q := range tpch.Queries() {
 		t.Run(q.Name, func(t *testing.T) {
 			want, err := os.ReadFile(filepath.Join("../../testdata/tpch/sf0.01", q.Name+".tsv"))
