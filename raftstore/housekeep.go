@@ -14,6 +14,8 @@ const (
 	idleCutRuns = 30
 	// keepEntries is what a follower keeps for others that are behind it when it becomes leader.
 	keepEntries = 1024
+	// surveyInterval is after how long the engine reads the keys of storage.CFLock again if it does not know them.
+	surveyInterval = 10 * time.Second
 )
 
 // housekeep is the goroutine for what nobody waits for: cutting logs, flushing for their sake, looking at sizes, telling
@@ -25,6 +27,7 @@ func (s *Store) housekeep() {
 	if s.rand != nil { // stores that start together shall not report together
 		beaten = beaten.Add(-time.Duration(s.rand.Int64N(int64(s.cfg.PlacementInterval))))
 	}
+	var surveyed time.Time
 	flushed := int64(0)
 	for run := 0; ; run++ {
 		select {
@@ -39,7 +42,12 @@ func (s *Store) housekeep() {
 		s.cutLogs(peers, s.worthCutting(run))
 		flushed = s.flushForLog(flushed)
 		s.checkSizes(peers)
-		if now := s.clock.Now(); now.Sub(beaten) >= s.cfg.PlacementInterval {
+		now := s.clock.Now()
+		if now.Sub(surveyed) >= surveyInterval {
+			surveyed = now
+			s.survey()
+		}
+		if now.Sub(beaten) >= s.cfg.PlacementInterval {
 			beaten = now
 			reportAll(peers)
 		}
@@ -146,4 +154,17 @@ func reportAll(peers []*peer) {
 			p.loop.post(func(*writeLoop) { p.heartbeat() })
 		}
 	}
+}
+
+// survey has the engine read again which keys of storage.CFLock there are, if it does not know.
+func (s *Store) survey() {
+	if !s.surveying.CompareAndSwap(false, true) {
+		return
+	}
+	s.do(func() {
+		defer s.surveying.Store(false)
+		if err := s.data.Survey(); err != nil {
+			s.log.Warn("keys of the lock family are not known", "err", err)
+		}
+	})
 }

@@ -49,6 +49,8 @@ type Store struct {
 	stopOnce sync.Once
 	wg       sync.WaitGroup
 
+	surveying atomic.Bool // a job of the workers is
+
 	failMu sync.Mutex
 	failed error
 }

@@ -83,6 +83,10 @@ type Snapshot interface {
 	DataVersion() uint64
 	// Get returns the value of key, nil if absent (a present empty value is non-nil). The slice is the caller's.
 	Get(cf CF, key []byte) ([]byte, error)
+	// Absent tells, from memory, that cf lacks a key by now, whatever the view has: all writes acknowledged before the call
+	// are taken into account. It is for who keeps others from putting the key, as a command that holds its latch. False says
+	// nothing.
+	Absent(cf CF, key []byte) bool
 	// NewIterator iterates keys of cf in [Lower, Upper), clipped to the region.
 	NewIterator(opts IterOptions) (Iterator, error)
 	Close() error

@@ -14,6 +14,7 @@ type Batch struct {
 	e       *Engine
 	b       *pebble.Batch
 	sampled batchSamples
+	locks   presenceChanges
 	err     error
 }
 
@@ -33,6 +34,14 @@ func (b *Batch) Put(cf storage.CF, key, value []byte) {
 	copy(op.Value, value)
 	b.keep(op.Finish())
 	b.sampled.put(cf, key, len(key)+len(value))
+	b.noteLock(storage.OpPut, cf, key, nil)
+}
+
+// noteLock notes a change for what the engine knows of storage.CFLock.
+func (b *Batch) noteLock(op storage.Op, cf storage.CF, key, end []byte) {
+	if cf == storage.CFLock {
+		b.e.presence.collect(&b.locks, op, key, end)
+	}
 }
 
 // PutJoined sets key to head and tail, one behind the other.
@@ -52,6 +61,7 @@ func (b *Batch) Delete(cf storage.CF, key []byte) {
 	copy(op.Key[1:], key)
 	b.keep(op.Finish())
 	b.sampled.delete(cf, key)
+	b.noteLock(storage.OpDelete, cf, key, nil)
 }
 
 // DeleteRange removes the keys in [start, end); nil bounds are the family's ends.
@@ -59,6 +69,7 @@ func (b *Batch) DeleteRange(cf storage.CF, start, end []byte) {
 	lower, upper := familyBounds(cf, start, end)
 	b.keep(b.b.DeleteRange(lower, upper, nil))
 	b.sampled.ranges++
+	b.noteLock(storage.OpDeleteRange, cf, start, end)
 }
 
 // Apply adds the changes in order.
@@ -87,6 +98,7 @@ func (b *Batch) Count() int { return int(b.b.Count()) }
 func (b *Batch) Reset() {
 	b.b.Reset()
 	b.sampled.reset()
+	b.locks.reset()
 	b.err = nil
 }
 
@@ -104,6 +116,7 @@ func (b *Batch) Commit(sync bool) error {
 		return fmt.Errorf("commit batch: %w", err)
 	}
 	b.e.unflushed.add(&b.sampled)
+	b.e.presence.settle(&b.locks)
 	return b.e.views.committed()
 }
 

@@ -26,6 +26,7 @@ type Engine struct {
 	unflushed  samples
 	flushed    chan struct{} // of capacity 1, see Flushed
 	views      views
+	presence   presence
 }
 
 // Open opens the database in dir, creating both where absent. It holds a lock on the directory until Close; an error that

@@ -37,6 +37,7 @@ func (e *Engine) Ingest(write func(put func(cf storage.CF, key, value []byte) er
 	if err := e.db.Ingest(context.Background(), []string{name}); err != nil {
 		return errors.Join(fmt.Errorf("ingest: %w", err), ignoreMissing(e.fs.Remove(name)))
 	}
+	e.presence.settle(&presenceChanges{missed: true})
 	return e.views.committed()
 }
 

@@ -10,10 +10,13 @@ import (
 )
 
 // Snapshot is a frozen view of the whole database. Safe for concurrent use. Holding one keeps old data on disk.
-type Snapshot struct{ view *view }
+type Snapshot struct {
+	view     *view
+	presence *presence
+}
 
 // NewSnapshot returns a view of everything committed so far. The caller closes it.
-func (e *Engine) NewSnapshot() *Snapshot { return &Snapshot{e.views.current(e.db)} }
+func (e *Engine) NewSnapshot() *Snapshot { return &Snapshot{e.views.current(e.db), &e.presence} }
 
 // Get is Engine.Get on the snapshot.
 func (s *Snapshot) Get(cf storage.CF, key []byte) ([]byte, error) { return get(s.view.snap, cf, key) }
@@ -21,6 +24,11 @@ func (s *Snapshot) Get(cf storage.CF, key []byte) ([]byte, error) { return get(s
 // NewIterator iterates the snapshot. Bounds that are nil are the family's ends.
 func (s *Snapshot) NewIterator(o storage.IterOptions) (storage.Iterator, error) {
 	return newIterator(s.view.snap, o)
+}
+
+// Absent implements storage.Snapshot, for storage.CFLock.
+func (s *Snapshot) Absent(cf storage.CF, key []byte) bool {
+	return cf == storage.CFLock && s.presence.absent(key)
 }
 
 // Close releases the snapshot. Iterators opened on it stay valid.

@@ -50,6 +50,9 @@ func New(t testing.TB) *Store {
 			t.Error(err)
 		}
 	})
+	if err := e.Survey(); err != nil {
+		t.Fatal(err)
+	}
 	return &Store{Engine: e}
 }
 

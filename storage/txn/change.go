@@ -40,6 +40,8 @@ func (c *command) lock(key []byte) (*mvcc.Lock, error) {
 		return nil, staleCommand(c.at.ID)
 	case l != nil:
 		return l, nil
+	case c.snap.Absent(storage.CFLock, key):
+		return nil, nil
 	}
 	return c.reader.Lock(key)
 }
