@@ -16,6 +16,8 @@ import (
 
 // Options of a Catalog.
 type Options struct {
+	// ID tells this gateway from the cluster's others; empty: there are no others.
+	ID     string
 	Logger *slog.Logger
 	// Virtual are tables without keys, such as information_schema's. Their databases come to be with them.
 	Virtual []*Table
@@ -33,11 +35,12 @@ type Catalog struct {
 
 	current atomic.Pointer[Snapshot]
 	// ddl serialises changes; held across the transaction of a change.
-	ddl   sync.Mutex
-	locks *Locks
-	ids   idCache
-	stats statsCache
-	past  pastSchemas
+	ddl     sync.Mutex
+	locks   *Locks
+	members *membership // nil: alone
+	ids     idCache
+	stats   statsCache
+	past    pastSchemas
 }
 
 // changeAttempts bounds how often a change is tried again after a conflict with another gateway's.
@@ -51,7 +54,8 @@ func Open(ctx context.Context, store Store, opts Options) (*Catalog, error) {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	c := &Catalog{store: store, opts: opts, log: opts.Logger, locks: newLocks()}
+	c := &Catalog{store: store, opts: opts, log: opts.Logger, members: newMembership(opts.ID)}
+	c.locks = newLocks(func() int64 { return c.members.current().epoch })
 	c.ids.init()
 	c.stats.init()
 	if err := c.load(ctx); err != nil {
@@ -60,6 +64,11 @@ func Open(ctx context.Context, store Store, opts Options) (*Catalog, error) {
 	if c.Current().Version == 0 {
 		if err := c.bootstrap(ctx); err != nil {
 			return nil, fmt.Errorf("bootstrap catalog: %w", err)
+		}
+	}
+	if c.members != nil {
+		if err := c.attend(ctx); err != nil {
+			return nil, fmt.Errorf("join the cluster's gateways: %w", err)
 		}
 	}
 	return c, c.loadStats(ctx)
@@ -87,22 +96,6 @@ func (c *Catalog) bootstrap(ctx context.Context) error {
 		}
 		return nil
 	})
-}
-
-// Refresh reloads the schema if another gateway changed it.
-func (c *Catalog) Refresh(ctx context.Context) error {
-	txn, err := c.store.Begin(ctx)
-	if err != nil {
-		return err
-	}
-	defer txn.Rollback()
-	version, err := getInt(ctx, txn, versionKey)
-	if err != nil || version == c.Current().Version {
-		return err
-	}
-	c.ddl.Lock()
-	defer c.ddl.Unlock()
-	return c.load(ctx)
 }
 
 // load reads the whole schema.
@@ -167,6 +160,11 @@ func (s *Snapshot) addVirtual(tables []*Table) {
 
 // scanJSON decodes all values under a prefix.
 func scanJSON[T any](ctx context.Context, txn Txn, prefix string, each func(*T)) error {
+	return scanRecords(ctx, txn, prefix, func(_ []byte, v *T) error { each(v); return nil })
+}
+
+// scanRecords decodes all keys and values under a prefix, the values as JSON.
+func scanRecords[T any](ctx context.Context, txn Txn, prefix string, each func(key []byte, v *T) error) error {
 	start, end := prefixRange(prefix)
 	it := txn.Scan(ctx, kvclient.KeyRange{Start: start, End: end}, false)
 	defer it.Close()
@@ -179,7 +177,9 @@ func scanJSON[T any](ctx context.Context, txn Txn, prefix string, each func(*T))
 		if err := json.Unmarshal(val, v); err != nil {
 			return fmt.Errorf("meta key %q: %w", key, err)
 		}
-		each(v)
+		if err := each(key, v); err != nil {
+			return err
+		}
 	}
 }
 
@@ -202,8 +202,19 @@ type edit struct {
 	next *Snapshot
 }
 
-// change runs fn on an edit, commits it and publishes the result. fn may run more than once.
+// change runs fn on an edit, commits it and publishes the result, here and with the cluster's other gateways. fn may run more
+// than once.
 func (c *Catalog) change(ctx context.Context, fn func(*edit) error) error {
+	if err := c.changeHere(ctx, fn); err != nil {
+		return err
+	}
+	if err := c.untilKnown(ctx, c.Current().Version); err != nil {
+		c.log.Warn("the schema has changed; not waiting for other gateways to know it", "err", err)
+	}
+	return nil
+}
+
+func (c *Catalog) changeHere(ctx context.Context, fn func(*edit) error) error {
 	c.ddl.Lock()
 	defer c.ddl.Unlock()
 	for attempt := 1; ; attempt++ {
@@ -234,6 +245,9 @@ func (c *Catalog) tryChange(ctx context.Context, fn func(*edit) error) error {
 	}
 	if version != e.next.Version {
 		return errStale
+	}
+	if err := c.guard(e); err != nil {
+		return err
 	}
 	if err := fn(e); err != nil {
 		return err

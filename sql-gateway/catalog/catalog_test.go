@@ -17,6 +17,7 @@ import (
 )
 
 type fixture struct {
+	id    string // empty: without other gateways
 	store *memStore
 	*Catalog
 	backfilled  []string
@@ -32,7 +33,7 @@ func newFixture(t *testing.T) *fixture {
 func (f *fixture) reopen(t *testing.T) {
 	var err error
 	f.Catalog, err = Open(context.Background(), f.store, Options{
-		Now: func() time.Time { return time.Unix(1_700_000_000, 0) },
+		ID: f.id, Now: func() time.Time { return time.Unix(1_700_000_000, 0) },
 		Backfill: func(_ context.Context, t *Table, ix *Index) error {
 			f.backfilled = append(f.backfilled, t.Name+"."+ix.Name)
 			return f.backfillErr
@@ -276,7 +277,7 @@ func TestTwoGateways(t *testing.T) {
 
 // TestLocks: changes wait for those who share, newcomers wait for a waiting change, and both give up in time.
 func TestLocks(t *testing.T) {
-	l := newLocks()
+	l := newLocks(func() int64 { return 0 })
 	ctx := context.Background()
 	a, b := l.NewHolder(), l.NewHolder()
 	require.NoError(t, l.Share(ctx, a, 1))
@@ -302,7 +303,7 @@ func TestLocks(t *testing.T) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		return l.tables[1].waiting == 1
-	}, time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 	require.NoError(t, l.Share(ctx, a, 1)) // has it already
 	late, cancel := context.WithTimeout(ctx, time.Millisecond)
 	defer cancel()

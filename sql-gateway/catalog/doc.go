@@ -5,10 +5,9 @@
 // publishes the copy after the commit, so what is published is durable and what is durable gets published.
 //
 // DDL and the statements of this gateway are kept apart by metadata locks (Locks): a transaction holds the tables it
-// touched shared until it ends, a change of a table holds it exclusively. Another gateway on the same cluster sees a
-// change when it next reloads (Refresh); changes from two gateways at the same time are serialised by the conflict on
-// the schema version key, but a gateway's running transactions are not waited for by another's DDL. One gateway should
-// do the DDL.
+// touched shared until it ends, a change of a table holds it exclusively. Over several gateways the same holds by
+// records in the cluster (see membership): a change waits for the transactions of all of them, and is known to all when
+// its statement returns.
 //
 // Beside the schema a Catalog allocates AUTO_INCREMENT values and hidden row ids (in ranges that are persistent before
 // use), and keeps row counts and numbers of distinct values for the planner (Stats).

@@ -11,6 +11,8 @@ import "github.com/scree-db/scree/codec/memcmp"
 //	m_a  i64cmp(table id)  first AUTO_INCREMENT value not yet reserved, u64be
 //	m_r  i64cmp(table id)  first hidden row id not yet reserved, u64be
 //	m_s  i64cmp(table id)  TableStats as JSON
+//	m_n  gateway id        member as JSON
+//	m_x  i64cmp(table id)  exclusion as JSON
 var (
 	versionKey  = []byte("m_v")
 	globalIDKey = []byte("m_id")
@@ -22,11 +24,15 @@ const (
 	autoIncPrefix  = "m_a"
 	rowIDPrefix    = "m_r"
 	statsPrefix    = "m_s"
+
+	memberPrefix    = "m_n"
+	exclusionPrefix = "m_x"
 )
 
 func metaKey(prefix string, id int64) []byte { return memcmp.AppendInt64([]byte(prefix), id) }
 
-// prefixRange holds all keys of a kind: ids are positive, so that no key has 0xff after the prefix.
+// prefixRange holds all keys of a kind: ids are positive, and gateways have no
+// 0xff in their names, so that no key has it after the prefix.
 func prefixRange(prefix string) (start, end []byte) {
 	return []byte(prefix), append([]byte(prefix), 0xff)
 }

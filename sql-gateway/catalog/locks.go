@@ -4,19 +4,19 @@ import (
 	"context"
 	"slices"
 	"sync"
-	"time"
-
-	"github.com/pingcap/tidb/pkg/parser/mysql"
+	"sync/atomic"
 )
 
 // Locks are metadata locks by table id. Transactions share a table from its first use to their end; a change of the
 // table has it alone. A waiting change keeps newcomers out, so that it is not starved; who holds the table already may
 // take it again.
 //
-// They live in this gateway's memory only.
+// They live in this gateway's memory; membership extends them over the cluster.
 type Locks struct {
 	mu     sync.Mutex
 	tables map[int64]*tableLock
+	// epoch is that of the lease which holders begin under.
+	epoch func() int64
 }
 
 type tableLock struct {
@@ -29,9 +29,13 @@ type tableLock struct {
 // LockHolder is a transaction's set of shared locks. One goroutine at a time.
 type LockHolder struct {
 	held map[int64]struct{}
+	// epoch of the lease as of the first table; 0 without one.
+	epoch atomic.Int64
 }
 
-func newLocks() *Locks { return &Locks{tables: make(map[int64]*tableLock)} }
+func newLocks(epoch func() int64) *Locks {
+	return &Locks{tables: make(map[int64]*tableLock), epoch: epoch}
+}
 
 // NewHolder makes a holder for a session.
 func (l *Locks) NewHolder() *LockHolder { return &LockHolder{held: make(map[int64]struct{})} }
@@ -49,6 +53,9 @@ func (l *Locks) lock(id int64) *tableLock {
 func (l *Locks) Share(ctx context.Context, h *LockHolder, id int64) error {
 	if _, ok := h.held[id]; ok {
 		return nil
+	}
+	if len(h.held) == 0 {
+		h.epoch.Store(l.epoch())
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -79,6 +86,7 @@ func (l *Locks) Release(h *LockHolder) {
 		l.forget(id)
 	}
 	clear(h.held)
+	h.epoch.Store(0)
 }
 
 // Exclude takes tables alone, in the order of their ids so that two changes cannot wait for each other, and returns
@@ -94,39 +102,29 @@ func (l *Locks) Exclude(ctx context.Context, ids ...int64) (release func(), err 
 	return func() { l.releaseExclusive(ids) }, nil
 }
 
-type lockWaitKey struct{}
+func (l *Locks) exclude(ctx context.Context, id int64) error { return l.queue(id)(ctx) }
 
-// WithLockWait bounds how long DDL under ctx waits for the transactions that use a table, and nothing else that it does.
-func WithLockWait(ctx context.Context, wait time.Duration) context.Context {
-	return context.WithValue(ctx, lockWaitKey{}, wait)
-}
-
-// exclude is Locks.Exclude with the patience of WithLockWait.
-func (c *Catalog) exclude(ctx context.Context, ids ...int64) (release func(), err error) {
-	if wait, ok := ctx.Value(lockWaitKey{}).(time.Duration); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, wait)
-		defer cancel()
-	}
-	return c.locks.Exclude(ctx, ids...)
-}
-
-func (l *Locks) exclude(ctx context.Context, id int64) error {
+// queue keeps newcomers from a table from now on; what it returns, which must be called, waits until nobody has it.
+func (l *Locks) queue(id int64) (taken func(context.Context) error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	t := l.lock(id)
 	t.waiting++
-	for t.exclusive || len(t.shared) > 0 {
-		if err := l.wait(ctx, t); err != nil {
-			t.waiting--
-			t.wake()
-			l.forget(id)
-			return err
+	return func(ctx context.Context) error {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for t.exclusive || len(t.shared) > 0 {
+			if err := l.wait(ctx, t); err != nil {
+				t.waiting--
+				t.wake()
+				l.forget(id)
+				return err
+			}
 		}
+		t.waiting--
+		t.exclusive = true
+		return nil
 	}
-	t.waiting--
-	t.exclusive = true
-	return nil
 }
 
 func (l *Locks) releaseExclusive(ids []int64) {
@@ -149,10 +147,7 @@ func (l *Locks) wait(ctx context.Context, t *tableLock) error {
 	case <-changed:
 		return nil
 	case <-ctx.Done():
-		if context.Cause(ctx) == context.DeadlineExceeded {
-			return errCode(mysql.ErrLockWaitTimeout)
-		}
-		return context.Cause(ctx)
+		return waitError(ctx)
 	}
 }
 

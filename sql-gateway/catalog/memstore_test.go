@@ -3,6 +3,7 @@ package catalog
 import (
 	"bytes"
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"sync"
@@ -72,7 +73,10 @@ type memTxn struct {
 	s      *memStore
 	start  uint64
 	writes map[string][]byte
+	fence  kvclient.Fence
 }
+
+func (t *memTxn) SetFence(f kvclient.Fence) { t.fence = f }
 
 func (t *memTxn) Get(_ context.Context, key []byte) ([]byte, error) {
 	if v, ok := t.writes[string(key)]; ok {
@@ -110,6 +114,11 @@ func (t *memTxn) Commit(context.Context) error {
 		}
 	}
 	ts := t.s.next()
+	if t.fence != nil {
+		if last, err := t.fence(); err != nil || ts > last {
+			return errors.Join(err, kvclient.ErrFenced)
+		}
+	}
 	for k, v := range t.writes {
 		t.s.data[k] = append(t.s.data[k], memValue{v, ts})
 	}

@@ -176,8 +176,13 @@ func (c *Catalog) dropStats(table int64) {
 	delete(c.stats.written, table)
 }
 
-// Run persists row counts from time to time until ctx ends.
+// Run persists row counts from time to time, and keeps step with other gateways, until ctx ends.
 func (c *Catalog) Run(ctx context.Context) {
+	if c.members != nil {
+		var attending sync.WaitGroup
+		attending.Go(func() { c.attendAlways(ctx) })
+		defer attending.Wait()
+	}
 	tick := time.NewTicker(statsInterval)
 	defer tick.Stop()
 	for {
@@ -187,9 +192,6 @@ func (c *Catalog) Run(ctx context.Context) {
 		case <-tick.C:
 			if err := c.FlushStats(ctx); err != nil && ctx.Err() == nil {
 				c.log.Warn("table statistics were not saved; trying again", "err", err)
-			}
-			if err := c.Refresh(ctx); err != nil && ctx.Err() == nil {
-				c.log.Warn("schema was not checked for changes; trying again", "err", err)
 			}
 		}
 	}

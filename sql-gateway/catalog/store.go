@@ -22,6 +22,7 @@ type Txn interface {
 	Scan(ctx context.Context, r kvclient.KeyRange, reverse bool) kvclient.Iterator
 	Set(key, val []byte) error
 	Delete(key []byte) error
+	SetFence(kvclient.Fence)
 	Commit(ctx context.Context) error
 	Rollback()
 }

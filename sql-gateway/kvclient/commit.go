@@ -37,6 +37,7 @@ type committer struct {
 	life    time.Duration // of the locks, from now
 	// forUpdateTS is the newest ts that the transaction holds pessimistic locks at; 0: it is optimistic.
 	forUpdateTS uint64
+	fence       Fence // nil: none
 	// floor is what the commit ts has to exceed where stores choose it.
 	floor uint64
 	// blockedMax is how long a prewrite waits for others' locks.
@@ -85,7 +86,7 @@ func (t *Txn) Commit(ctx context.Context) error {
 }
 
 func (t *Txn) newCommitter() *committer {
-	cm := &committer{c: t.c, startTS: t.startTS, buf: &t.buf, onePC: true, async: true, blockedMax: t.c.opts.WriteBudget}
+	cm := &committer{c: t.c, startTS: t.startTS, fence: t.fence, buf: &t.buf, onePC: true, async: true, blockedMax: t.c.opts.WriteBudget}
 	cm.age, cm.life, cm.stopBeat = t.c.opts.Now().Sub(t.began), lockTTL(t.buf.bytes), func() {}
 	if t.single {
 		cm.floor = t.startTS
@@ -154,6 +155,31 @@ func (cm *committer) run(ctx context.Context) error {
 	return nil
 }
 
+// newCommitTS takes a commit ts that the fence lets pass.
+func (cm *committer) newCommitTS(ctx context.Context) (uint64, error) {
+	ts, err := cm.c.TS(ctx)
+	if err != nil || cm.fence == nil {
+		return ts, err
+	}
+	last, err := cm.fence()
+	if err == nil && ts > last {
+		err = ErrFenced
+	}
+	return ts, err
+}
+
+// maxCommitTS is the fence for stores that choose the commit ts; 0: there is none.
+func (cm *committer) maxCommitTS() (uint64, error) {
+	if cm.fence == nil {
+		return 0, nil
+	}
+	last, err := cm.fence()
+	if err != nil {
+		return 0, permanent{err}
+	}
+	return last, nil
+}
+
 // failed rolls back, unless the transaction may have been committed.
 func (cm *committer) failed(err error) error {
 	if cm.open && !refused(err) {
@@ -174,7 +200,7 @@ func refused(err error) bool {
 func (cm *committer) commitPrimary(ctx context.Context, bo *Backoff) (commitTS uint64, err error) {
 	for {
 		// A reader may have pushed min_commit_ts beyond the last one: a later one will do.
-		if commitTS, err = cm.c.TS(ctx); err != nil {
+		if commitTS, err = cm.newCommitTS(ctx); err != nil {
 			return 0, err
 		}
 		var resp *kvrpcpb.CommitResponse

@@ -92,6 +92,9 @@ func textError(message, context string) error {
 	return errors.New(context + message)
 }
 
+// ErrFenced says that the transaction came too late for its fence. Nothing is written.
+var ErrFenced = errors.New("the transaction would commit later than it may")
+
 // ErrRolledBack says that the transaction was rolled back by another, which found its locks expired.
 var ErrRolledBack = errors.New("the transaction was rolled back by another because its locks had expired; try again")
 

@@ -111,6 +111,9 @@ func (cm *committer) prewrite(ctx context.Context, bo *Backoff, b itemBatch) err
 	var resp *kvrpcpb.PrewriteResponse
 	through, err := cm.c.takeLocks(ctx, bo, b.region, req.Mutations[0].Key, cm.blockedMax,
 		func(st Store, r *Region) (_ *errorpb.Error, _ []*kvrpcpb.KeyError, err error) {
+			if req.MaxCommitTs, err = cm.maxCommitTS(); err != nil {
+				return nil, nil, err
+			}
 			req.Context = r.Context()
 			cm.mark(req)
 			if resp, err = st.KvPrewrite(ctx, req); err != nil {

@@ -19,6 +19,7 @@ type Txn struct {
 	pess    *pessimism // nil: optimistic
 	bulk    *bulk      // nil: all writes are in buf
 
+	fence             Fence
 	single, impatient bool
 	ended             bool // Commit was called, and may be going on in the background
 }
@@ -57,6 +58,12 @@ func (t *Txn) Single() { t.single = true }
 // Impatient makes Commit wait for other transactions' locks but for a moment, and then fail with *LockTimeoutError: for
 // transactions that can be run again, with Lock. Two that commit may wait for each other, and would not find out.
 func (t *Txn) Impatient() { t.impatient = true }
+
+// Fence says, when a transaction is about to commit, up to which timestamp it may. An error ends the transaction.
+type Fence func() (max uint64, err error)
+
+// SetFence has Commit ask f before each request that may commit the transaction.
+func (t *Txn) SetFence(f Fence) { t.fence = f }
 
 // impatientMax is how long an impatient transaction waits for a lock.
 const impatientMax = 50 * time.Millisecond

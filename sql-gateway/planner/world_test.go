@@ -369,6 +369,7 @@ func (s *metaStore) Get(_ context.Context, key []byte) ([]byte, error) {
 }
 func (s *metaStore) Set(key, val []byte) error    { s.data[string(key)] = val; return nil }
 func (s *metaStore) Delete(key []byte) error      { delete(s.data, string(key)); return nil }
+func (s *metaStore) SetFence(kvclient.Fence)      {}
 func (s *metaStore) Commit(context.Context) error { return nil }
 func (s *metaStore) Rollback()                    {}
 func (s *metaStore) Scan(_ context.Context, r kvclient.KeyRange, _ bool) kvclient.Iterator {

@@ -36,6 +36,7 @@ const (
 	codeWriteConflict     = 9007
 	codeUndetermined      = 9011
 	codeTableDefChanged   = 1412
+	codeSchemaOutOfDate   = 8028
 	codeLockName          = 3057
 )
 
@@ -147,6 +148,8 @@ func storageError(err error) *mysql.SQLError {
 		return sqlError(mysql.ErrDupEntry, "Duplicate entry '%s' for key", strconv.QuoteToASCII(string(exists.Key)))
 	case errors.Is(err, kvclient.ErrRolledBack):
 		return sqlError(codeWriteConflict, "%s", kvclient.ErrRolledBack)
+	case errors.Is(err, kvclient.ErrFenced):
+		return sqlError(codeSchemaOutOfDate, "Information schema is out of date: %s. [try again later]", kvclient.ErrFenced)
 	default:
 		return nil
 	}
@@ -171,7 +174,15 @@ func retryable(err error) bool {
 	if errors.As(err, &sent) {
 		return false
 	}
-	return isConflict(err) || errors.As(err, &locked) || errors.Is(err, kvclient.ErrRolledBack) || isDeadlock(err)
+	return isConflict(err) || errors.As(err, &locked) || errors.Is(err, kvclient.ErrRolledBack) || isDeadlock(err) || isSchemaChange(err)
+}
+
+// isSchemaChange reports whether DDL came between the transaction's begin and its end.
+func isSchemaChange(err error) bool {
+	var plan *planner.Error
+	var outOfDate *mysql.SQLError
+	return errors.Is(err, kvclient.ErrFenced) || errors.As(err, &plan) && plan.Code == codeTableDefChanged ||
+		errors.As(err, &outOfDate) && outOfDate.Code == codeSchemaOutOfDate
 }
 
 func isConflict(err error) bool {

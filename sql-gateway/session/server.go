@@ -34,7 +34,7 @@ type Config struct {
 	Version string
 	// SafePoints are the placement driver's, for the garbage collection; nil: this gateway has no part in it.
 	SafePoints gcworker.SafePoints
-	// GatewayID tells this gateway from the cluster's others.
+	// GatewayID tells this gateway from the cluster's others; empty: it is the only one.
 	GatewayID string
 	// GCTick is how often this gateway looks after the garbage collection; 0: gcworker's default.
 	GCTick time.Duration
@@ -91,7 +91,7 @@ func NewServer(cfg Config) (*Server, error) {
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
 	var err error
 	s.catalog, err = catalog.Open(s.ctx, catalog.FromClient(cfg.Client), catalog.Options{
-		Logger: cfg.Logger, Virtual: infoschema.Tables(), Backfill: s.backfill, Now: time.Now,
+		ID: cfg.GatewayID, Logger: cfg.Logger, Virtual: infoschema.Tables(), Backfill: s.backfill, Now: time.Now,
 	})
 	if err != nil {
 		return nil, err

@@ -63,6 +63,7 @@ func (s *Session) transaction(ctx context.Context) (*transaction, error) {
 	} else {
 		txn.readCommitted = txn.pessimistic && s.isolation() == "READ-COMMITTED"
 	}
+	txn.kv.SetFence(s.srv.catalog.Fence(s.holder))
 	s.txn = txn
 	s.startTS.Store(txn.kv.StartTS())
 	return s.txn, nil
