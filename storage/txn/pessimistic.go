@@ -78,6 +78,9 @@ func (m *Manager) tryLock(ctx context.Context, r *lockRequest) error {
 	for i := range r.keys {
 		keys[i] = r.keys[i].user
 	}
+	if len(keys) == 0 {
+		return nil
+	}
 	return m.write(ctx, r.req.Context, sortedKeys(keys), func(c *command) error {
 		for i := range r.keys {
 			blocked, err := r.lockKey(c, &r.keys[i])

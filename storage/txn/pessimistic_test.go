@@ -228,3 +228,11 @@ func TestFirstLockIsNotReported(t *testing.T) {
 		require.NotNil(w, resp.Errors[0].Locked)
 	})
 }
+
+// A request without keys locks nothing.
+func TestLockNothing(t *testing.T) {
+	_, w := newLedStore(t)
+	resp, err := w.m.PessimisticLock(context.Background(), &kvrpcpb.PessimisticLockRequest{Context: storagetest.Context(), StartVersion: 10})
+	require.NoError(t, err)
+	require.Empty(t, resp.Errors)
+}
