@@ -40,6 +40,8 @@ func TestCancelledWork(t *testing.T) {
 		}
 	})
 	count := fn(tipb.ExprType_Count, bigint, intConst(1))
+	concat := fn(tipb.ExprType_GroupConcat, varchar, col(0, bigint), strConst(","))
+	concat.OrderBy = []*tipb.ByItem{by(false, col(0, bigint))}
 	for name, c := range map[string]struct {
 		root  *tipb.Executor
 		limit int64
@@ -50,6 +52,8 @@ func TestCancelledWork(t *testing.T) {
 		"runs":    {sortOf(leaf(0), by(false, col(0, bigint))), 50 << 20},
 		"join":    {joinOf(tipb.JoinType_TypeInnerJoin, exprs(col(0, bigint)), exprs(col(0, bigint))), 0},
 		"groups":  {aggOf(leaf(0), exprs(col(0, bigint)), count), 50 << 20},
+		"values":  {aggOf(leaf(0), nil, distinct(fn(tipb.ExprType_Count, bigint, col(0, bigint)))), 20 << 20},
+		"concat":  {aggOf(leaf(0), nil, concat), 0},
 		"window":  {windowOf(leaf(0), nil, nil, nil, count), 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -57,6 +61,7 @@ func TestCancelledWork(t *testing.T) {
 			defer cancel()
 			env := testEnv()
 			env.Memory, env.Spill = NewMemory(c.limit), spill.NewDir(&spill.MemFS{}, "/spill", 0)
+			env.Expr.Err = ctx.Err
 			op, err := Build(c.root, func(scan *tipb.Executor) (Operator, error) {
 				return cancelling{NewValues(fields, append([]Batch(nil), in...)...), cancel}, nil
 			}, env)

@@ -2,6 +2,7 @@ package agg
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -22,6 +23,7 @@ type concat struct {
 	from   int // the first argument of the order
 	out    *tipb.FieldType
 	sep    []byte
+	ctx    *expr.Context // nil: there is none
 	limit  uint64
 	groups []concatGroup
 	size   int64
@@ -33,8 +35,13 @@ type concatGroup struct {
 	rows []concatRow
 }
 
-// concatRow is a row's text and a key whose byte order is the ORDER BY's.
-type concatRow struct{ text, key []byte }
+// concatRow is a row's text, a key whose byte order is the ORDER BY's, and how many rows came before.
+type concatRow struct {
+	text, key []byte
+	at        int
+}
+
+const concatRowBytes = 56
 
 type sortItem struct {
 	ft   *tipb.FieldType
@@ -49,7 +56,7 @@ func newConcat(f *tipb.Expr, args []*tipb.FieldType, ctx *expr.Context) (Accumul
 	if len(f.OrderBy) > 0 && merges(f) {
 		return nil, unsupported(f, "with ORDER BY in parts")
 	}
-	c := &concat{in: args[:n], from: n, out: f.FieldType, sep: []byte{','}}
+	c := &concat{in: args[:n], from: n, out: f.FieldType, ctx: ctx, sep: []byte{','}}
 	if ctx != nil {
 		c.limit = ctx.MaxAllowedPacket
 	}
@@ -100,7 +107,7 @@ func (c *concat) addRow(g *concatGroup, args []arrow.Array, row int) error {
 		c.size += int64(len(g.text) - before)
 		return c.checkLen(len(g.text))
 	}
-	r := concatRow{text: c.appendText(nil, args, row)}
+	r := concatRow{text: c.appendText(nil, args, row), at: len(g.rows)}
 	for k, item := range c.order {
 		from := len(r.key)
 		var err error
@@ -114,7 +121,7 @@ func (c *concat) addRow(g *concatGroup, args []arrow.Array, row int) error {
 		}
 	}
 	g.rows = append(g.rows, r)
-	c.size += int64(len(r.text) + len(r.key) + 48)
+	c.size += int64(len(r.text) + len(r.key) + concatRowBytes)
 	return nil
 }
 
@@ -155,7 +162,9 @@ func (c *concat) Final(from, to int) (arrow.Array, error) {
 
 // join makes the text of a group of rows in their order.
 func (c *concat) join(g *concatGroup) error {
-	slices.SortStableFunc(g.rows, func(a, b concatRow) int { return bytes.Compare(a.key, b.key) })
+	if err := c.sort(g.rows); err != nil {
+		return err
+	}
 	g.text = make([]byte, 0, 16)
 	for i, r := range g.rows {
 		if i > 0 {
@@ -167,4 +176,22 @@ func (c *concat) join(g *concatGroup) error {
 		}
 	}
 	return nil
+}
+
+// endEvery is how many comparisons of a sort are made before a look at whether the query has ended.
+const endEvery = 4096
+
+// sort sorts rows. Once the query has ended they are all the same, so that it comes to its end soon.
+func (c *concat) sort(rows []concatRow) (err error) {
+	calls := 0
+	slices.SortFunc(rows, func(a, b concatRow) int {
+		if calls++; calls%endEvery == 0 && err == nil {
+			err = c.ctx.Ended()
+		}
+		if err != nil {
+			return 0
+		}
+		return cmp.Or(bytes.Compare(a.key, b.key), cmp.Compare(a.at, b.at))
+	})
+	return err
 }

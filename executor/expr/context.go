@@ -49,8 +49,9 @@ type Context struct {
 	Err func() error
 }
 
-func (c *Context) ended() error {
-	if c.Err == nil {
+// Ended asks Err.
+func (c *Context) Ended() error {
+	if c == nil || c.Err == nil {
 		return nil
 	}
 	return c.Err()

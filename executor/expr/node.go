@@ -274,7 +274,7 @@ func (p *pace) rest(k int) error {
 		return tooLarge()
 	}
 	p.next, p.bound = k+p.every, min(size+restBytes, maxBatchBytes)
-	return p.f.ctx.ended()
+	return p.f.ctx.Ended()
 }
 
 func tooLarge() error {

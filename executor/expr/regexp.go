@@ -199,7 +199,7 @@ func (r *regexpCall) nth(f *frame, i, from int, occurrence int64) (at []int, err
 			return nil, err
 		}
 		if n%restMatches == 0 {
-			if err := f.ctx.ended(); err != nil {
+			if err := f.ctx.Ended(); err != nil {
 				return nil, err
 			}
 		}
@@ -293,7 +293,7 @@ func (r *regexpCall) replace(f *frame, i int) error {
 			return tooLarge()
 		}
 		if n%restMatches == 0 {
-			if err := f.ctx.ended(); err != nil {
+			if err := f.ctx.Ended(); err != nil {
 				return err
 			}
 		}
