@@ -161,6 +161,32 @@ func BenchmarkSpill(b *testing.B) {
 	}
 }
 
+// Running totals over 100 partitions, row by row and by peers.
+func BenchmarkWindowRunning(b *testing.B) {
+	fields := types(bigint, bigint, decimal2)
+	const rows = 1 << 18
+	in := benchBatches(fields, rows, func(i int, out []*column.Builder) {
+		out[0].AppendInt64(int64(i) * 100 / rows)
+		out[1].AppendInt64(int64(i) / 3)
+		out[2].AppendInt64(int64(i % 1000))
+	})
+	partition, order := []*tipb.ByItem{by(false, col(0, bigint))}, []*tipb.ByItem{by(false, col(1, bigint))}
+	for name, frame := range map[string]*tipb.WindowFrame{
+		"rows":  rowsFrame(unbounded(tipb.WindowBoundType_Preceding), rowsBound(0)),
+		"peers": nil,
+	} {
+		for fname, f := range map[string]*tipb.Expr{
+			"sum": fn(tipb.ExprType_Sum, decimalType(37, 2), col(2, decimal2)),
+			"avg": fn(tipb.ExprType_Avg, decimalType(19, 6), col(2, decimal2)),
+			"max": fn(tipb.ExprType_Max, decimal2, col(2, decimal2)),
+		} {
+			b.Run(fname+" of "+name, func(b *testing.B) {
+				benchmark(b, windowOf(leaf(0), partition, order, frame, f), [][]*tipb.FieldType{fields}, in)
+			})
+		}
+	}
+}
+
 // Windows over one partition.
 func BenchmarkWindow(b *testing.B) {
 	fields := types(bigint)

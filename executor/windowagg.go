@@ -19,6 +19,8 @@ import (
 //   - The other rows of the frames, those at the edges, are the leaves of a tree: each node of a level is the state of
 //     treeFan nodes of the level below. A frame is the fold and O(log rows) nodes.
 //
+// Frames that only grow, those of running totals, need neither, see run.
+//
 // Each step is an Update or a Merge for all rows of the span at once. Simpler ways were to aggregate every frame from
 // nothing, which takes the rows times the width, and to subtract what leaves the frame, which only sums can.
 type frameAgg struct {
@@ -33,6 +35,11 @@ type frameAgg struct {
 	args   []*column.Builder
 	levels [][]arrow.Array // states by level, leaves first
 	low    int64
+
+	runs   bool // frames only grow, see run
+	total  runningTotal
+	groups []uint32
+	begins []bool
 }
 
 // foldedRows is the state of the rows [from, to) as one group.
@@ -68,9 +75,12 @@ func (w *window) newFrameAgg(f *tipb.Expr, env *Env) (windowFunc, error) {
 		return nil, err
 	}
 	a.merge = merging(&plain, false, a.state)
-	if _, err = a.newLeaves(); err == nil {
-		_, err = a.newMerged()
+	leaves, err := a.newLeaves()
+	if err != nil {
+		return nil, err
 	}
+	a.runs = a.running(leaves)
+	_, err = a.newMerged()
 	return a, err
 }
 
@@ -84,6 +94,9 @@ func (a *frameAgg) keepFrom(next int64) int64 {
 
 // eval aggregates the frames of a span.
 func (a *frameAgg) eval(ctx context.Context, s *span) (arrow.Array, error) {
+	if a.runs {
+		return a.run(ctx, s)
+	}
 	out, err := a.newMerged()
 	if err != nil {
 		return nil, err
@@ -223,27 +236,43 @@ func (a *frameAgg) foldTo(ctx context.Context, from, to int64) (err error) {
 		f.from, f.to = from, from
 	}
 	err = a.rows.each(ctx, f.to, to, func(b Batch, i, j int) error {
-		if err := a.gather(b, i, j, true); err != nil {
+		args, err := a.arguments(b, i, j)
+		if err != nil {
 			return err
 		}
 		if f.to += int64(j - i); a.frame.fixedStart() {
 			a.rows.forget(f.to)
 		}
-		return f.acc.Update(make([]uint32, j-i), arrays(a.args))
+		return f.acc.Update(make([]uint32, j-i), args)
 	})
 	return err
 }
 
-// gather appends the arguments of the rows [i, j) of b to args, or puts them there alone.
-func (a *frameAgg) gather(b Batch, i, j int, alone bool) error {
+// arguments are those of the rows [i, j) of b. They may use memory of args.
+func (a *frameAgg) arguments(b Batch, i, j int) ([]arrow.Array, error) {
+	if i > 0 || j < b.Rows {
+		for _, arg := range a.args {
+			arg.Reset()
+		}
+		if err := a.gather(b, i, j); err != nil {
+			return nil, err
+		}
+		return arrays(a.args), nil
+	}
+	out := make([]arrow.Array, len(a.args))
+	for k, place := range a.fn.args {
+		out[k] = b.Cols[place]
+	}
+	return out, nil
+}
+
+// gather appends the arguments of the rows [i, j) of b to args.
+func (a *frameAgg) gather(b Batch, i, j int) error {
 	var rows []int32
 	if i > 0 || j < b.Rows {
 		rows = rowNumbers(j)[i:]
 	}
 	for k, place := range a.fn.args {
-		if alone {
-			a.args[k].Reset()
-		}
 		if err := appendBounded(a.args[k], b.Cols[place], rows); err != nil {
 			return err
 		}
@@ -256,7 +285,7 @@ func (a *frameAgg) makeTree(ctx context.Context, p *framePart) error {
 	for _, b := range a.args {
 		b.Reset()
 	}
-	take := func(b Batch, i, j int) error { return a.gather(b, i, j, false) }
+	take := func(b Batch, i, j int) error { return a.gather(b, i, j) }
 	if err := a.rows.each(ctx, p.lo, p.from, take); err != nil {
 		return err
 	}

@@ -1,6 +1,8 @@
 package executor
 
 import (
+	"slices"
+
 	"github.com/apache/arrow/go/v17/arrow"
 )
 
@@ -20,6 +22,7 @@ type edges struct {
 	parts, peers []int64
 	peerNo       int64 // the number of peers[0] in its partition
 	changed      []edge
+	places       []int64 // scratch of place
 }
 
 type edge uint8
@@ -93,7 +96,8 @@ func (k *windowKey) mark(changed []edge, kind edge, a, before arrow.Array) {
 // end.
 func (e *edges) place(s *span, end int64) {
 	n := s.batch.Rows
-	places := make([]int64, 5*n)
+	e.places = slices.Grow(e.places[:0], 5*n)[:5*n]
+	places := e.places
 	s.partFrom, s.partTo, s.peerFrom, s.peerTo, s.peerNo = places[:n], places[n:2*n], places[2*n:3*n], places[3*n:4*n], places[4*n:]
 	part, peer := 0, 0
 	for i := range n {

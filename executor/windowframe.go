@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 
 	"github.com/pingcap/tipb/go-tipb"
 
@@ -13,6 +14,7 @@ import (
 // frame places the frame of each row: rows counted from it (ROWS), or rows whose key is in a range about its own (RANGE).
 type frame struct {
 	start, end frameBound
+	places     []int64 // scratch of place
 }
 
 // frameBound is one end of a frame.
@@ -135,8 +137,8 @@ func (f *frame) fixedStart() bool { return f.start.tp == boundUnbounded }
 // place fills in the frames of a span.
 func (f *frame) place(ctx context.Context, s *span) error {
 	n := s.batch.Rows
-	places := make([]int64, 2*n)
-	s.from, s.to = places[:n], places[n:]
+	f.places = slices.Grow(f.places[:0], 2*n)[:2*n]
+	s.from, s.to = f.places[:n], f.places[n:]
 	if err := f.start.place(ctx, s, s.from, false); err != nil {
 		return err
 	}

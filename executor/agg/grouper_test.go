@@ -13,6 +13,7 @@ import (
 
 	"github.com/scree-db/scree/codec/column"
 	"github.com/scree-db/scree/codec/datum"
+	"github.com/scree-db/scree/codec/value"
 )
 
 var (
@@ -60,6 +61,16 @@ func genCell(t *rapid.T, ft *tipb.FieldType, c cells) (datum.Datum, string) {
 			n <<= 40
 		}
 		return datum.NewUint64(uint64(n)), fmt.Sprint(n)
+	case widestType:
+		if !c.long {
+			return datum.NewInt64(n), fmt.Sprint(n)
+		}
+		d, _, err := value.ParseDecimal(fmt.Appendf(nil, "%de50", n))
+		require.NoError(t, err)
+		if n == 0 {
+			return datum.NewDecimal(d), "0"
+		}
+		return datum.NewDecimal(d), fmt.Sprintf("%de50", n)
 	case intType:
 		if c.long && n > 1 {
 			n <<= 14 << uint(n)

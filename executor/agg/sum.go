@@ -265,6 +265,8 @@ type summer interface {
 	bytes() int64
 	add(groups []uint32, a arrow.Array) error
 	column(from, to int, out *tipb.FieldType) (arrow.Array, error)
+	// run is Runner's; before may be nil.
+	run(restart []bool, before summer, at int) error
 }
 
 func newSummer(in *tipb.FieldType) summer {
