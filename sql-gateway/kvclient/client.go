@@ -14,7 +14,7 @@ import (
 type Options struct {
 	// TxnBytesMax bounds the keys and values one transaction buffers (default 1 GiB).
 	TxnBytesMax int
-	// FlushBytes is how much a bulk write has in its buffer when it is sent (default 16 MiB).
+	// FlushBytes is how much a bulk write has in its buffer when it is sent with some 100 bytes for each key (default 32 MiB).
 	FlushBytes int
 	// Concurrency is the number of region requests that one operation has in flight (default: twice the cores, at least 4).
 	Concurrency int
@@ -29,7 +29,7 @@ type Options struct {
 
 func (o *Options) fill() {
 	setDefault(&o.TxnBytesMax, 1<<30)
-	setDefault(&o.FlushBytes, 16<<20)
+	setDefault(&o.FlushBytes, 32<<20)
 	setDefault(&o.Concurrency, max(4, 2*runtime.GOMAXPROCS(0)))
 	setDefault(&o.ReadBudget, 20*time.Second)
 	setDefault(&o.WriteBudget, 40*time.Second)

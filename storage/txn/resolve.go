@@ -13,7 +13,7 @@ import (
 )
 
 // resolveBatch is the number of locks resolved by one write.
-const resolveBatch = 256
+const resolveBatch = 1024
 
 // ResolveLock serves KvResolveLock: it commits or rolls back the locks of decided transactions, those on the given keys,
 // or all in the region.
