@@ -56,6 +56,7 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 	a := args{t, d}
 	pb := storagetest.Context()
 	pb.ResolvedLocks, pb.CommittedLocks = a.timestamps("resolved"), a.timestamps("committed")
+	pb.ReplicaRead = d.HasArg("replica")
 	pb.IsolationLevel = kvrpcpb.IsolationLevel(kvrpcpb.IsolationLevel_value[a.str("isolation")])
 	switch d.Cmd {
 	case "reset":
