@@ -7,8 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pingcap/tidb/pkg/parser/ast"
 	"github.com/pingcap/tidb/pkg/parser/mysql"
 	"github.com/stretchr/testify/require"
+
+	"github.com/scree-db/scree/sql-gateway/kvclient"
 )
 
 // moment is a time of the cluster's, as a literal: what was committed before is seen there, what begins after is not.
@@ -105,6 +108,20 @@ func TestReadAsOf(t *testing.T) {
 	require.Contains(t, lines(t, conn, "explain analyze select * from t "+at)[0], "|2|", "rows")
 	rows := lines(t, conn, "select a from t as of timestamp ? where id = ?", then, 1)
 	require.Equal(t, []string{"10"}, rows)
+}
+
+// TestPastReadsFromReplicas: whatever tidb_replica_read says, but in transactions of the past alone.
+func TestPastReadsFromReplicas(t *testing.T) {
+	ctx := context.Background()
+	s := newSession(testServer, nil)
+	defer s.Close()
+	now, err := testServer.client.TS(ctx)
+	require.NoError(t, err)
+	require.Equal(t, kvclient.FromLeader, s.newRun(ctx, &ast.SelectStmt{}, "", nil).replicas())
+	require.NoError(t, s.goBack(ctx, now))
+	require.Equal(t, kvclient.FromAnyStale, s.newRun(ctx, &ast.SelectStmt{}, "", nil).replicas())
+	require.NoError(t, s.commit(ctx))
+	require.Equal(t, kvclient.FromLeader, s.newRun(ctx, &ast.SelectStmt{}, "", nil).replicas())
 }
 
 func TestReadAsOfRefuses(t *testing.T) {
