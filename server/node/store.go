@@ -160,10 +160,7 @@ func (s *Store) listen(context.Context) error {
 
 // identify reads who the store is, or has an id allocated.
 func (s *Store) identify(ctx context.Context) error {
-	if err := os.MkdirAll(s.opts.Dir, 0o755); err != nil {
-		return fmt.Errorf("store directory: %w", err)
-	}
-	if err := syncDir(filepath.Dir(s.opts.Dir)); err != nil {
+	if err := makeDir(s.opts.Dir); err != nil {
 		return fmt.Errorf("store directory: %w", err)
 	}
 	id, err := loadIdent(s.opts.Dir)
