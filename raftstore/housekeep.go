@@ -27,7 +27,8 @@ func (s *Store) housekeep() {
 	if s.rand != nil { // stores that start together shall not report together
 		beaten = beaten.Add(-time.Duration(s.rand.Int64N(int64(s.cfg.PlacementInterval))))
 	}
-	var surveyed time.Time
+	surveyed := s.clock.Now()
+	s.survey()
 	flushed := int64(0)
 	for run := 0; ; run++ {
 		select {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -13,6 +14,7 @@ import (
 type result struct {
 	rate     float64 // operations a second
 	p50, p99 time.Duration
+	cpu      time.Duration // of this process, an operation
 }
 
 func (r result) String() string {
@@ -36,6 +38,7 @@ func pacedLoad(clients int, during, pause time.Duration, op func(ctx context.Con
 	until := from.Add(during)
 	latencies := make([][]time.Duration, clients)
 	var wg sync.WaitGroup
+	cpu := cpuTime()
 	for c := range clients {
 		wg.Go(func() {
 			rng := rand.New(rand.NewPCG(uint64(c), 1))
@@ -54,6 +57,7 @@ func pacedLoad(clients int, during, pause time.Duration, op func(ctx context.Con
 		})
 	}
 	wg.Wait()
+	cpu = cpuTime() - cpu
 	if err := context.Cause(ctx); err != nil {
 		return result{}, err
 	}
@@ -62,7 +66,18 @@ func pacedLoad(clients int, during, pause time.Duration, op func(ctx context.Con
 		return result{}, fmt.Errorf("no operation ended within %v", during)
 	}
 	slices.Sort(all)
+	warm := float64(len(all)) * float64(during+warmUp) / float64(during) // operations, those of the warm-up included
 	return result{
 		rate: float64(len(all)) / during.Seconds(), p50: all[len(all)/2], p99: all[len(all)*99/100],
+		cpu: time.Duration(float64(cpu) / warm),
 	}, nil
+}
+
+// cpuTime is what this process has used of the processors so far, 0 if the system does not tell.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -57,5 +57,6 @@ func pebbleBatches(db *pebble.DB, group int, during time.Duration) (result, erro
 		return b.Commit(pebble.Sync)
 	})
 	r.rate *= float64(group)
+	r.cpu /= time.Duration(group)
 	return r, err
 }
