@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -12,6 +13,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/scree-db/scree/codec/column"
+	"github.com/scree-db/scree/codec/row"
+	"github.com/scree-db/scree/codec/tablekey"
 )
 
 // lateSource is a Scan over a source. What Load was not asked for has a value that no table has.
@@ -179,4 +182,51 @@ func TestReadBroadcastRefuses(t *testing.T) {
 	}
 	_, err := ReadBroadcast(good, NewMemory(1))
 	require.ErrorContains(t, err, "memory limit")
+}
+
+// A join of a scan with a tenth of its keys, from records to groups: the scan decodes what the join asks for, or everything.
+func BenchmarkBroadcastOverScan(b *testing.B) {
+	const rows = 1 << 16
+	var kvs kvList
+	var enc row.Encoder
+	for i := range int64(rows) {
+		enc.Reset()
+		enc.AppendInt64(2, i*7%rows)
+		for id := int64(3); id < 7; id++ {
+			enc.AppendBytes(id, fmt.Appendf(nil, "text %d of row %d", id, i))
+		}
+		val, err := enc.Encode(nil)
+		require.NoError(b, err)
+		kvs = append(kvs, [2][]byte{tablekey.AppendRecordKey(nil, 44, tablekey.IntHandle(i)), val})
+	}
+	scan := &tipb.TableScan{Columns: []*tipb.ColumnInfo{info(2, bigint), info(3, varchar), info(4, varchar), info(5, varchar), info(6, varchar)}}
+	keys := column.NewBuilder(bigint, 0)
+	for i := range int64(rows / 10) {
+		keys.AppendInt64(i * 10)
+	}
+	shared, err := NewBroadcast(types(bigint), []Batch{{Cols: []arrow.Array{keys.Detach()}, Rows: rows / 10}}, nil)
+	require.NoError(b, err)
+	root := aggOf(joinOf(tipb.JoinType_TypeInnerJoin, exprs(col(0, bigint)), exprs(col(0, bigint))), nil, fn(tipb.ExprType_Max, varchar, col(4, varchar)))
+	for name, wrap := range map[string]func(Scan) Operator{
+		"late":  func(s Scan) Operator { return s },
+		"early": func(s Scan) Operator { return struct{ Operator }{s} },
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				env := testEnv()
+				op, err := Build(root, func(e *tipb.Executor) (Operator, error) {
+					if e.TblScan.TableId == 1 {
+						return shared.Source(), nil
+					}
+					s, err := NewTableScan(scan, kvs.iterator(), env.Expr)
+					return wrap(s), err
+				}, env)
+				require.NoError(b, err)
+				_, err = op.Next(context.Background())
+				require.NoError(b, err)
+				require.NoError(b, op.Close())
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/rows, "ns/row")
+		})
+	}
 }
