@@ -14,6 +14,7 @@ import (
 type naivePrewrite struct {
 	*naive
 	req         *kvrpcpb.PrewriteRequest
+	generation  uint64 // of a flush
 	pessimistic bool
 	committed   uint64
 	locked      []*kvrpcpb.KeyError
@@ -26,7 +27,11 @@ type naivePrewrite struct {
 }
 
 func (n *naive) Prewrite(req *kvrpcpb.PrewriteRequest) *kvrpcpb.PrewriteResponse {
-	p := &naivePrewrite{naive: n, req: req, pessimistic: req.ForUpdateTs > 0, held: make(map[string]bool)}
+	return n.prewrite(req, 0)
+}
+
+func (n *naive) prewrite(req *kvrpcpb.PrewriteRequest, generation uint64) *kvrpcpb.PrewriteResponse {
+	p := &naivePrewrite{naive: n, req: req, generation: generation, pessimistic: req.ForUpdateTs > 0, held: make(map[string]bool)}
 	order := make([]int, len(req.Mutations))
 	for i := range order {
 		order[i] = i
@@ -103,6 +108,8 @@ func (p *naivePrewrite) check(i int) *kvrpcpb.KeyError {
 			p.locked = append(p.locked, locked(mu.Key, l))
 		}
 		return nil
+	case l.Type != mvcc.LockPessimistic && p.generation > 0:
+		return p.checkFlushed(k, mu)
 	case l.Type != mvcc.LockPessimistic:
 		p.held[string(mu.Key)] = true
 		p.heldMin = max(p.heldMin, l.MinCommitTS)
@@ -232,6 +239,7 @@ func (p *naivePrewrite) newLock(mu *kvrpcpb.Mutation, own *mvcc.Lock, async bool
 	l := &mvcc.Lock{
 		Type: lockType(mu.Op), Primary: p.req.PrimaryLock, StartTS: p.req.StartVersion, TTL: p.req.LockTtl,
 		ForUpdateTS: p.req.ForUpdateTs, TxnSize: p.req.TxnSize, MinCommitTS: p.req.MinCommitTs,
+		Generation: p.generation,
 	}
 	if own != nil {
 		l.TTL, l.ForUpdateTS = max(l.TTL, own.TTL), max(l.ForUpdateTS, own.ForUpdateTS)

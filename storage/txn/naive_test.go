@@ -160,7 +160,7 @@ func (n *naive) rollbackKey(key []byte, start uint64, protected bool) (commit ui
 	k := n.at(key)
 	holder := k.lock
 	if holder != nil && holder.StartTS == start {
-		protected = protected || bytes.Equal(holder.Primary, key)
+		protected = protected || bytes.Equal(holder.Primary, key) || holder.Generation > 0
 		k.lock, holder = nil, nil
 	}
 	if commit, rolledBack := k.fate(start); commit > 0 || rolledBack {

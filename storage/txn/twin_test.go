@@ -86,7 +86,7 @@ func (tw *twins) some(list ...uint64) []uint64 {
 
 func (tw *twins) step() {
 	requests := []func(){
-		tw.prewrite, tw.prewrite, tw.prewrite, tw.commit, tw.commit, tw.lock, tw.lock, tw.get, tw.batchGet, tw.scan, tw.batchRollback,
+		tw.prewrite, tw.prewrite, tw.prewrite, tw.flush, tw.flush, tw.bufferGet, tw.commit, tw.commit, tw.lock, tw.lock, tw.get, tw.batchGet, tw.scan, tw.batchRollback,
 		tw.cleanup, tw.heartbeat, tw.checkTxn, tw.checkTxn, tw.checkSecondaries, tw.resolve, tw.scanLock, tw.unlock,
 	}
 	requests[tw.n0(len(requests), "request")]()
@@ -191,6 +191,24 @@ func (tw *twins) commit() {
 	same(tw, &kvrpcpb.CommitRequest{
 		Context: storagetest.Context(), StartVersion: start, CommitVersion: tw.above(start), Keys: tw.keys(),
 	}, tw.m.Commit, tw.n.Commit)
+}
+
+func (tw *twins) flush() {
+	start, primary := tw.start()
+	req := &kvrpcpb.FlushRequest{
+		Context: storagetest.Context(), StartTs: start, PrimaryKey: primary, LockTtl: uint64(tw.n0(20, "ttl")), MinCommitTs: start + 1,
+		Generation: uint64(tw.n0(5, "generation")), AssertionLevel: kvrpcpb.AssertionLevel(tw.n0(3, "level")),
+	}
+	draw := tw.mutation(kvrpcpb.Op_Put, kvrpcpb.Op_Del, kvrpcpb.Op_Lock, kvrpcpb.Op_Insert, kvrpcpb.Op_CheckNotExists)
+	for _, key := range tw.keys() {
+		req.Mutations = append(req.Mutations, draw(key))
+	}
+	same(tw, req, tw.m.Flush, tw.n.Flush)
+}
+
+func (tw *twins) bufferGet() {
+	start, _ := tw.start()
+	same(tw, &kvrpcpb.BufferBatchGetRequest{Context: storagetest.Context(), Version: start, Keys: tw.keys()}, tw.m.BufferBatchGet, tw.n.BufferBatchGet)
 }
 
 func (tw *twins) lock() {
