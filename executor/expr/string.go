@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -282,10 +283,14 @@ func repeatRow(f *frame, i int) error {
 	if len(s)*n > f.ctx.packet() {
 		return f.tooLong(i, "repeat")
 	}
-	if len(s) > 0 {
-		for range n {
-			f.out.data = append(f.out.data, s...)
-		}
+	from, size := len(f.out.data), len(s)*n
+	if from+size > maxBatchBytes {
+		return tooLarge()
+	}
+	f.out.data = slices.Grow(f.out.data, size)[:from+size]
+	out := f.out.data[from:]
+	for done := copy(out, s); done > 0 && done < size; {
+		done += copy(out[done:], out[:done])
 	}
 	f.out.end(i)
 	return nil
