@@ -90,7 +90,9 @@ func TestGrouperAgainstMap(t *testing.T) {
 		types := rapid.SliceOfN(rapid.SampledFrom(from), 1, 5).Draw(t, "types")
 		g, err := NewGrouper(types)
 		require.NoError(t, err)
-		numbers := map[string]uint32{}
+		hasher, err := NewHasher(types)
+		require.NoError(t, err)
+		numbers, hashes := map[string]uint32{}, map[string]uint64{}
 		var first []string
 		long := false
 		for range rapid.IntRange(1, 4).Draw(t, "batches") {
@@ -98,6 +100,12 @@ func TestGrouperAgainstMap(t *testing.T) {
 			cols, texts := genBatch(t, types, cells{long, rapid.Bool().Draw(t, "letters")})
 			got := g.Group(cols, len(texts), nil)
 			require.Len(t, got, len(texts))
+			for i, h := range hasher.Hash(cols, len(texts), nil) {
+				if known, ok := hashes[texts[i]]; ok {
+					require.Equal(t, known, h, "the same key has the same hash")
+				}
+				hashes[texts[i]] = h
+			}
 			for i, text := range texts {
 				if _, ok := numbers[text]; !ok {
 					numbers[text] = uint32(len(numbers))

@@ -57,14 +57,28 @@ func (h *Hasher) Hash(cols []arrow.Array, rows int, out []uint64) []uint64 {
 // wordsOf makes a word of each value; long ones are hashed into it.
 func (h *Hasher) wordsOf(c *keyColumn, a arrow.Array) []uint64 {
 	h.words = grow(h.words[:0], a.Len())
-	switch a.(type) {
+	switch a := a.(type) {
 	case *array.Int64, *array.Uint64, *array.Float64:
 		c.putWords(h.words, 1, a, false)
 		return h.words
+	case *array.Binary:
+		if c.coll == nil || c.trimmed {
+			c.hashStrings(h.words, a)
+			return h.words
+		}
 	}
 	for i := range h.words {
 		h.key = c.appendKey(h.key[:0], a, i)
 		h.words[i] = xxh3.Hash(h.key)
 	}
 	return h.words
+}
+
+// hashStrings hashes strings that compare bytewise.
+func (c *keyColumn) hashStrings(out []uint64, a *array.Binary) {
+	offsets, data := a.ValueOffsets(), a.ValueBytes()
+	for i := range out {
+		from, to := c.bounds(offsets, data, i)
+		out[i] = xxh3.Hash(data[from:to])
+	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/scree-db/scree/codec/column"
 	"github.com/scree-db/scree/codec/value"
+	"github.com/scree-db/scree/executor/agg"
 )
 
 // kernel is a plan over one table, measured against memory: rowBytes are those that it must read a row.
@@ -79,19 +80,27 @@ type operator struct {
 	name   string
 	tables []*table
 	plan   *tipb.Executor
-	rows   int // that the plan gives
+	work   func() (rows int, err error) // instead of a plan; nil: there is one
+	rows   int                          // that come out
 	create []string
 	query  string
 }
 
 func (o *operator) measure(runs int) (time.Duration, error) {
 	return fastest(runs, func() error {
-		rows, err := drain(o.plan, o.tables)
+		rows, err := o.run()
 		if err == nil && rows != o.rows {
 			err = fmt.Errorf("%d rows, not %d", rows, o.rows)
 		}
 		return err
 	})
+}
+
+func (o *operator) run() (rows int, err error) {
+	if o.work != nil {
+		return o.work()
+	}
+	return drain(o.plan, o.tables)
 }
 
 func (o *operator) measureDuckDB(db *sql.DB, runs int) (time.Duration, error) {
@@ -115,7 +124,7 @@ func (o *operator) measureDuckDB(db *sql.DB, runs int) (time.Duration, error) {
 const operatorRows = 4 << 20
 
 func operators() []operator {
-	return []operator{manyGroups(), stringGroups(), joinProbe("sparse", 1000), joinProbe("dense", 1), like()}
+	return []operator{manyGroups(), stringGroups(), distinctStrings(), hashedStrings(), joinProbe("sparse", 1000), joinProbe("dense", 1), like()}
 }
 
 // manyGroups sums in a million groups, whose keys rows pass in an order that no cache likes.
@@ -138,15 +147,61 @@ func manyGroups() operator {
 // stringGroups counts in a hundred thousand groups by strings: hashing and comparing them is the work.
 func stringGroups() operator {
 	const groups = 100_000
-	t := newTable(operatorRows, []*tipb.FieldType{varchar}, func(i int, out []*column.Builder) {
-		out[0].AppendBytes(fmt.Appendf(nil, "Customer#%09d", i*7919%groups))
-	})
 	return operator{
-		name: "COUNT in 100,000 groups by string", tables: []*table{t}, rows: groups,
-		plan: aggregation(scan(0), list(col(0, varchar)), aggregate(tipb.ExprType_Count, bigint, number(1))),
-		create: []string{fmt.Sprintf("CREATE TABLE names AS SELECT 'Customer#' || lpad((i * 7919 %% %d)::VARCHAR, 9, '0') AS s FROM range(%d) r(i)",
-			groups, operatorRows)},
-		query: "SELECT COUNT(*), MAX(n) FROM (SELECT s, COUNT(*) AS n FROM names GROUP BY s)",
+		name: "COUNT in 100,000 groups by string", tables: []*table{customers(groups)}, rows: groups,
+		plan:   aggregation(scan(0), list(col(0, varchar)), aggregate(tipb.ExprType_Count, bigint, number(1))),
+		create: createCustomers("names", groups),
+		query:  "SELECT COUNT(*), MAX(n) FROM (SELECT s, COUNT(*) AS n FROM names GROUP BY s)",
+	}
+}
+
+// customers are strings of 18 bytes, of which some are the same.
+func customers(different int) *table {
+	return newTable(operatorRows, []*tipb.FieldType{varchar}, func(i int, out []*column.Builder) {
+		out[0].AppendBytes(fmt.Appendf(nil, "Customer#%09d", i*7919%different))
+	})
+}
+
+func createCustomers(name string, different int) []string {
+	return []string{fmt.Sprintf("CREATE TABLE %s AS SELECT 'Customer#' || lpad((i * 7919 %% %d)::VARCHAR, 9, '0') AS s FROM range(%d) r(i)",
+		name, different, operatorRows)}
+}
+
+// distinctStrings counts a million different strings.
+func distinctStrings() operator {
+	const different = 1_000_000
+	count := aggregate(tipb.ExprType_Count, bigint, col(0, varchar))
+	count.HasDistinct = true
+	return operator{
+		name: "COUNT(DISTINCT) of a million strings", tables: []*table{customers(different)}, rows: 1,
+		plan:   aggregation(scan(0), nil, count),
+		create: createCustomers("different", different),
+		query:  "SELECT 1, COUNT(DISTINCT s) FROM different",
+	}
+}
+
+// hashedStrings hashes strings and nothing else, as where rows are split by their keys.
+func hashedStrings() operator {
+	t := customers(operatorRows)
+	return operator{
+		name: "hash of strings of 18 bytes", rows: 1,
+		work: func() (int, error) {
+			h, err := agg.NewHasher([]*tipb.FieldType{varchar})
+			if err != nil {
+				return 0, err
+			}
+			sum := uint64(0)
+			var hashes []uint64
+			for _, b := range t.batches {
+				hashes = h.Hash(b.Cols, b.Rows, hashes)
+				for _, v := range hashes {
+					sum ^= v
+				}
+			}
+			return int(min(sum, 1)), nil
+		},
+		create: createCustomers("hashed", operatorRows),
+		query:  "SELECT 1, BIT_XOR(hash(s)) FROM hashed",
 	}
 }
 
