@@ -119,7 +119,7 @@ OK, 1 rows affected
 OK, 0 rows affected
 ERROR 3572
 3
-ERROR 1235
+3
 ERROR 3568
 OK, 0 rows affected
 
