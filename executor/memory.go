@@ -140,8 +140,8 @@ func (m *Memory) bound() int64 {
 	return m.limit
 }
 
-// share is the n-th part of the limit, at most max bytes.
-func (m *Memory) share(n, max int64) int64 {
+// Share is the n-th part of what a query can hope for, at most max bytes.
+func (m *Memory) Share(n, max int64) int64 {
 	limit := m.bound()
 	if limit <= 0 {
 		return max

@@ -56,7 +56,7 @@ func newPartitions(a *account, types, keys []*tipb.FieldType, depth int) (*parti
 	if err != nil {
 		return nil, err
 	}
-	p := &partitions{hasher: hasher, shift: 64 - splitBits*(depth+1), frame: a.memory.share(8*fanOut, frameBytes/4)}
+	p := &partitions{hasher: hasher, shift: 64 - splitBits*(depth+1), frame: a.memory.Share(8*fanOut, frameBytes/4)}
 	for i := range p.files {
 		f := &p.files[i]
 		f.Writer = a.dir.NewWriter(types)

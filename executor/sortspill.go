@@ -36,7 +36,7 @@ func (s *sorted) spill(ctx context.Context) error {
 func (s *sorted) writeRun(ctx context.Context, order []int32) (*spill.Run, error) {
 	w := s.dir.NewWriter(s.rows.types())
 	cols := arrays(s.rows.out)
-	perFrame := rowsOf(s.memory.share(16*fanInMax, frameBytes), s.rows.bytes(), s.rows.rows)
+	perFrame := rowsOf(s.memory.Share(16*fanInMax, frameBytes), s.rows.bytes(), s.rows.rows)
 	for from := 0; from < len(order); from += perFrame {
 		rows := order[from:min(from+perFrame, len(order))]
 		b := Batch{Cols: gatherAll(make([]arrow.Array, 0, len(cols)), cols, rows), Rows: len(rows)}
@@ -64,7 +64,7 @@ func (s *sorted) fanIn() int {
 	for _, r := range s.runs {
 		frame = max(frame, 2*r.FrameBytes())
 	}
-	return int(max(2, s.memory.share(4, fanInMax*frame)/frame))
+	return int(max(2, s.memory.Share(4, fanInMax*frame)/frame))
 }
 
 func removeRuns(runs []*spill.Run) error {

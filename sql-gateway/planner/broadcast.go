@@ -59,6 +59,10 @@ func (b *broadcastOp) Next(ctx context.Context) (executor.Batch, error) {
 	return b.op.Next(ctx)
 }
 
+// broadcastShare is the part, 1/8, of what the query may hold that all build sides may have: they and their tables cannot
+// go to files, as the build side of a join that is cut off can.
+const broadcastShare = 8
+
 // start gathers the build sides and asks the stores.
 func (b *broadcastOp) start(ctx context.Context) error {
 	sub := *b.o
@@ -66,7 +70,8 @@ func (b *broadcastOp) start(ctx context.Context) error {
 	sub.received = map[*physJoin]*executor.Broadcast{}
 	large := map[*physJoin]*gatherer{}
 	limits := broadcastLimitsOf(sub.plan.Vars) // the bytes are those of all sides together
-	cut := b.p.child                           // all of this goes to the stores
+	limits.bytes = b.o.env.Memory.Share(broadcastShare, limits.bytes)
+	cut := b.p.child // all of this goes to the stores
 	for _, j := range b.p.joins() {
 		side, all, err := b.gather(ctx, &sub, j, &limits)
 		switch {
