@@ -25,6 +25,7 @@ type Broadcast struct {
 
 	mu    sync.Mutex // guards all below
 	held  int64      // bytes charged to memory
+	spare int64      // of these, kept for the table
 	table *joinTable // nil: nobody has asked for it yet
 	wire  [][]byte   // the rows as a receiver has them; nil: nobody has asked for them yet
 }
@@ -37,6 +38,21 @@ func NewBroadcast(fields []*tipb.FieldType, batches []Batch, memory *Memory) (*B
 		size += column.Size(batch)
 	}
 	return b, b.charge(size)
+}
+
+// tableCost is what a join's table takes beside the rows, in sizes of the rows: a copy of them, and of their keys, with an index.
+const tableCost = 3
+
+// Reserve keeps memory for the table, and reports whether there is enough: neither rows nor table can go to files.
+func (b *Broadcast) Reserve() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.memory.GrowSpare(tableCost * b.held) {
+		return false
+	}
+	b.spare = tableCost * b.held
+	b.held += b.spare
+	return true
 }
 
 // ReadBroadcast takes the rows out of a receiver: field_types are those of its columns, and each encoded_task_meta is a
@@ -115,6 +131,8 @@ func (b *Broadcast) tableFor(ctx context.Context, side *buildSide) (joinTable, e
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.table == nil {
+		b.memory.Shrink(b.spare)
+		b.held, b.spare = b.held-b.spare, 0
 		if err := side.make(ctx); err != nil {
 			return joinTable{}, err
 		}

@@ -230,3 +230,24 @@ func BenchmarkBroadcastOverScan(b *testing.B) {
 		})
 	}
 }
+
+// A build side that would take more than half of the memory with its table is not for the stores, and gives everything back.
+func TestBroadcastReserve(t *testing.T) {
+	keys := column.NewBuilder(bigint, 1000)
+	for i := range 1000 {
+		keys.AppendInt64(int64(i))
+	}
+	batch := Batch{Cols: []arrow.Array{keys.Detach()}, Rows: 1000}
+	size := column.Size(batch)
+	for _, c := range []struct {
+		limit   int64
+		reserve bool
+	}{{2 * (1 + tableCost) * size, true}, {2*(1+tableCost)*size - 2, false}, {0, true}} {
+		process := NewMemory(c.limit)
+		b, err := NewBroadcast(types(bigint), []Batch{batch}, process.Query(0))
+		require.NoError(t, err)
+		require.Equal(t, c.reserve, b.Reserve())
+		b.Close()
+		require.Zero(t, process.Used())
+	}
+}

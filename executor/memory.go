@@ -42,6 +42,21 @@ func (m *Memory) Grow(n int64) error {
 	return nil
 }
 
+// GrowSpare charges n bytes for what cannot go to files, if that leaves the operators that can as much as they use before they
+// do: half of the query's memory, and of that of all queries.
+func (m *Memory) GrowSpare(n int64) bool {
+	if m == nil {
+		return true
+	}
+	used := m.charge(n)
+	if m.limit > 0 && used > m.limit/spillAbove || !m.within.GrowSpare(n) {
+		m.charge(-n)
+		return false
+	}
+	m.notePeak(used)
+	return true
+}
+
 // charge counts n bytes here alone, and this account among those that are in use.
 func (m *Memory) charge(n int64) (used int64) {
 	used = m.used.Add(n)
@@ -114,8 +129,8 @@ const (
 	queryShare = 4  // the part, 1/4, of what each query could have of the process's memory
 )
 
-// tight reports whether an operator that holds n bytes is to spill.
-func (m *Memory) tight(n int64) bool {
+// Tight reports whether an operator that holds n bytes is to spill.
+func (m *Memory) Tight(n int64) bool {
 	if m == nil {
 		return false
 	}
@@ -179,12 +194,12 @@ func (a *account) resize(n int64) (spill bool, err error) {
 		return false, err
 	}
 	if err != nil {
-		if !a.memory.tight(n) { // others hold it all
+		if !a.memory.Tight(n) { // others hold it all
 			return false, err
 		}
 		return true, nil
 	}
-	return a.memory.tight(n), nil
+	return a.memory.Tight(n), nil
 }
 
 func (a *account) close() {

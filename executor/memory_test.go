@@ -40,15 +40,15 @@ func TestMemoryTight(t *testing.T) {
 		queries = append(queries, process.Query(0))
 	}
 	require.NoError(t, queries[0].Grow(40<<10))
-	require.True(t, queries[0].tight(40<<10))
-	require.False(t, queries[0].tight(1<<10))
+	require.True(t, queries[0].Tight(40<<10))
+	require.False(t, queries[0].Tight(1<<10))
 	for _, q := range queries[1:] {
 		require.NoError(t, q.Grow(1<<10))
 	}
-	require.True(t, queries[1].tight(1<<10))
-	require.False(t, queries[1].tight(100))
+	require.True(t, queries[1].Tight(1<<10))
+	require.False(t, queries[1].Tight(100))
 	queries[0].Shrink(40 << 10)
-	require.False(t, queries[1].tight(1<<10), "less than half is used")
+	require.False(t, queries[1].Tight(1<<10), "less than half is used")
 }
 
 // The count of queries in use stays right whoever comes and goes at the same time.

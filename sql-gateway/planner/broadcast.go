@@ -59,10 +59,6 @@ func (b *broadcastOp) Next(ctx context.Context) (executor.Batch, error) {
 	return b.op.Next(ctx)
 }
 
-// broadcastShare is the part, 1/8, of what the query may hold that all build sides may have: they and their tables cannot
-// go to files, as the build side of a join that is cut off can.
-const broadcastShare = 8
-
 // start gathers the build sides and asks the stores.
 func (b *broadcastOp) start(ctx context.Context) error {
 	sub := *b.o
@@ -70,8 +66,7 @@ func (b *broadcastOp) start(ctx context.Context) error {
 	sub.received = map[*physJoin]*executor.Broadcast{}
 	large := map[*physJoin]*gatherer{}
 	limits := broadcastLimitsOf(sub.plan.Vars) // the bytes are those of all sides together
-	limits.bytes = b.o.env.Memory.Share(broadcastShare, limits.bytes)
-	cut := b.p.child // all of this goes to the stores
+	cut := b.p.child                           // all of this goes to the stores
 	for _, j := range b.p.joins() {
 		side, all, err := b.gather(ctx, &sub, j, &limits)
 		switch {
@@ -101,25 +96,22 @@ func (b *broadcastOp) gather(ctx context.Context, sub *opener, j *physJoin, limi
 	if err != nil {
 		return nil, false, err
 	}
-	side = &gatherer{o: b.o, outer: &onceOp{Operator: op}, fields: j.right.Types(), padding: wirePadding(j.right.Types())}
+	side = &gatherer{o: b.o, outer: &onceOp{Operator: op}, fields: j.right.Types(), padding: wirePadding(j.right.Types()), yields: true}
 	b.sides = append(b.sides, side)
 	if all, err = side.gather(ctx, limits.rows, limits.bytes); err != nil || !all {
 		return side, false, err
 	}
+	rows, err := executor.NewBroadcast(side.fields, side.batches, b.o.env.Memory)
+	if err != nil || !rows.Reserve() {
+		rows.Close()
+		return side, false, nil // a join here finds files for its build side
+	}
 	limits.bytes -= side.size()
 	sub.addLists(j.filters, side.batches, j.right.base().cols)
-	batches := side.batches
-	if err := side.Close(); err != nil { // the rows are charged to the Broadcast from here on
-		return nil, false, err
-	}
-	side.batches = nil
-	rows, err := executor.NewBroadcast(side.fields, batches, b.o.env.Memory)
-	if err != nil {
-		return nil, false, err
-	}
 	b.given = append(b.given, rows)
 	sub.received[j] = rows
-	return side, true, nil
+	side.batches = nil
+	return side, true, side.Close() // the rows are charged to the Broadcast from here on
 }
 
 // wireDecimal is the size of a decimal in TypeChunk, whatever its digits.

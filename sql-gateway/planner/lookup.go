@@ -148,6 +148,7 @@ type gatherer struct {
 	rows    int
 	held    int64 // bytes of gathered rows, charged to the query
 	padding int64 // bytes that a row has more where it goes, which count for gather's limit alone
+	yields  bool  // gather ends where memory is short
 }
 
 func (g *gatherer) Fields() []*tipb.FieldType { return g.fields }
@@ -177,7 +178,7 @@ func (o *onceOp) Close() error {
 
 // gather reads outer rows up to limits of rows and bytes; all tells whether there are no more.
 func (g *gatherer) gather(ctx context.Context, limit int, bytes int64) (all bool, err error) {
-	for g.rows <= limit && g.size() <= bytes {
+	for g.rows <= limit && g.size() <= bytes && !(g.yields && g.o.env.Memory.Tight(g.held)) {
 		b, err := g.outer.Next(ctx)
 		if err == io.EOF {
 			return true, nil
