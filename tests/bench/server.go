@@ -68,9 +68,15 @@ func (p *process) stop() error {
 	return p.cmd.Wait()
 }
 
+// portMax is the greatest MySQL port that a --port-offset can give a playground.
+const portMax = 44_000
+
 // newScree is a playground; its ports are the default ones moved to where the MySQL port is free.
 func newScree(binary, dir string) server {
 	port := freePort()
+	for port > portMax {
+		port = freePort()
+	}
 	return &process{label: "Scree", mysql: port, binary: binary, logFile: dir + ".log",
 		args: []string{"playground", "--data-dir", dir, "--port-offset", strconv.Itoa(port - 4000)}}
 }
