@@ -137,7 +137,7 @@ func (k *canceller) run(text string, quota int64, at time.Duration) (took, gone 
 	var id int64
 	require.NoError(k.b, conn.QueryRowContext(ctx, "SELECT CONNECTION_ID()").Scan(&id))
 	for _, s := range []string{
-		"USE tpch", fmt.Sprintf("SET tidb_mem_quota_query = %d", quota), "SET group_concat_max_len = 1 << 30", "DELETE FROM copy LIMIT 1000",
+		"USE tpch", fmt.Sprintf("SET tidb_mem_quota_query = %d", quota), "SET group_concat_max_len = 1 << 30", "TRUNCATE TABLE copy",
 	} {
 		_, err := conn.ExecContext(ctx, s)
 		require.NoError(k.b, err, s)
