@@ -1,6 +1,8 @@
 package clientsuite
 
 import (
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -45,6 +47,11 @@ func spread(dir string, n int) (keys []string) {
 	return keys
 }
 
+// of leaves the rows of one test, whatever others of the same cluster have written.
+func of(dir string, rows []string) []string {
+	return slices.DeleteFunc(rows, func(row string) bool { return !strings.Contains(row, "/"+dir+"/") })
+}
+
 // pipelinedLarge writes many keys over several regions and generations, some again and some no more, reads its own, and is
 // seen by others all at once.
 func (s *suite) pipelinedLarge(t *testing.T) {
@@ -77,11 +84,11 @@ func (s *suite) pipelinedLarge(t *testing.T) {
 	require.NoError(t, txn.Commit(ctx))
 	it, err := s.begin(t).Iter([]byte("pipe/"), []byte("pipe0"))
 	require.NoError(t, err)
-	require.Len(t, drain(t, it, ""), n-2)
+	require.Len(t, of("large", drain(t, it, "")), n-2)
 	require.Equal(t, []string{"0", "again", ""}, []string{s.get(t, keys[0]), s.get(t, keys[7]), s.get(t, keys[9])})
 	it, err = s.txn.GetSnapshot(before).Iter([]byte("pipe/"), []byte("pipe0"))
 	require.NoError(t, err)
-	require.Equal(t, []string{keys[7] + "=old", keys[9] + "=old"}, drain(t, it, ""), "an older snapshot stays as it is")
+	require.Equal(t, []string{keys[7] + "=old", keys[9] + "=old"}, of("large", drain(t, it, "")), "an older snapshot stays as it is")
 	s.unlocked(t, []string{keys[0], keys[n/2], keys[n-2]})
 }
 
