@@ -150,7 +150,7 @@ func (b *bulk) commit(ctx context.Context) error {
 	if b.primary == nil {
 		return nil // there was nothing but to check
 	}
-	cm := &committer{c: t.c, startTS: t.startTS, primary: b.primary}
+	cm := &committer{c: t.c, startTS: t.startTS, fence: t.fence, primary: b.primary}
 	commitTS, err := cm.commitPrimary(ctx, newBackoff(&t.c.opts, t.c.opts.WriteBudget))
 	switch {
 	case err == nil:
