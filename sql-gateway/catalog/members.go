@@ -163,6 +163,7 @@ func (c *Catalog) attendAlways(ctx context.Context) {
 		case <-m.attend:
 		}
 	}
+	m.end() // before a change elsewhere goes on that has waited for this gateway
 	m.giveBack(func(int64, *way) bool { return true }, c.locks)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveMax)
 	defer cancel()
@@ -170,6 +171,13 @@ func (c *Catalog) attendAlways(ctx context.Context) {
 	if err != nil {
 		c.log.Debug("the lease of the schema runs out by itself", "err", err)
 	}
+}
+
+// end lets nothing commit any more.
+func (m *membership) end() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.lease = lease{epoch: m.lease.epoch + 1}
 }
 
 // leaveMax bounds the time for giving up the lease.

@@ -180,3 +180,16 @@ func TestChangesFromEverywhere(t *testing.T) {
 	require.Len(t, gateways[0].table(t).Columns, 10)
 	require.Equal(t, gateways[0].Current().Version, gateways[2].Current().Version)
 }
+
+// A gateway that leaves commits nothing any more, for nobody waits for it.
+func TestLeavingGateway(t *testing.T) {
+	gateways := newGateways(t, 2)
+	f, leaving := gateways[0], gateways[1]
+	h := leaving.share(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	leaving.attendAlways(ctx)
+	_, err := f.exec("alter table t add index (a)")
+	require.NoError(t, err)
+	requireSQLError(t, leaving.write(h), 8028)
+}
