@@ -44,6 +44,9 @@ func TestFenced(t *testing.T) {
 			for i := range way.keys {
 				require.NoError(t, txn.Set(key(i), []byte("v")))
 			}
+			if name == "bulk" {
+				require.NoError(t, txn.Flush(ctx)) // it would commit as others do without
+			}
 			require.ErrorIs(t, txn.Commit(ctx), fence.err, name)
 			unlocked(t, c)
 			val, err := begin(t, c).Get(ctx, key(0))
