@@ -93,6 +93,7 @@ type Deps struct {
 	Observer  Observer     // nil: nobody is told
 	Guard     ReadGuard    // nil: all questions of reads are answered by consent
 	Clock     Clock        // nil: SystemClock
+	Tasks     Tasks        // nil: goroutines; see Stepper
 	Rand      *rand.Rand   // spreads periodic work; nil: not spread
 	Logger    *slog.Logger // nil: slog.Default()
 }
