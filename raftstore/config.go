@@ -14,6 +14,7 @@ import (
 	"github.com/pingcap/kvproto/pkg/raft_serverpb"
 
 	"github.com/scree-db/scree/raftstore/raftlog"
+	"github.com/scree-db/scree/storage"
 	"github.com/scree-db/scree/storage/engine"
 )
 
@@ -148,6 +149,11 @@ type Observer interface {
 	// OnSplit is called when a split is applied here, whether this store leads or not, before anything is read or written
 	// under the new descriptors. It must not wait.
 	OnSplit(s Split)
+	// OnErase is called before records of storage.CFWrite are removed here, one by one (storage.OpDelete) or by ranges
+	// (storage.OpDeleteRange; an empty end is open): when no snapshot lacks them yet. What it returns, if not nil, is called
+	// once all new snapshots do. A region whose data is replaced, or leaves the store, is a range. Neither may wait; removals
+	// are the caller's again after the second call.
+	OnErase(removals []storage.Modify) (erased func())
 }
 
 // Split is what became of a region.
@@ -213,6 +219,7 @@ func (noPlacement) ReportSplit(context.Context, []*metapb.Region) {}
 func (noObserver) OnLeader(*metapb.Region, uint64)                {}
 func (noObserver) BeforeTransfer(*metapb.Region, uint64)          {}
 func (noObserver) OnSplit(Split)                                  {}
+func (noObserver) OnErase([]storage.Modify) func()                { return nil }
 func (noGuard) Ask([]byte) ([]byte, error)                        { return nil, nil }
 func (noGuard) Refusal([]byte) error                              { return errors.New("raftstore: a read was refused") }
 

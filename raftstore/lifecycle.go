@@ -420,7 +420,10 @@ func (l *applyLoop) startDestroy(a *applier, d *destruction) error {
 // clearData removes a region's data and descriptor, durably, and then the region from its tombstone.
 func (s *Store) clearData(id uint64, m mark) error {
 	clear := append(dataRanges(m.region), localRanges(id)...)
-	if err := s.data.Ingest(func(func(storage.CF, []byte, []byte) error) error { return nil }, clear); err != nil {
+	err := s.erasing(allRecords(m.region), func() error {
+		return s.data.Ingest(func(func(storage.CF, []byte, []byte) error) error { return nil }, clear)
+	})
+	if err != nil {
 		return fmt.Errorf("clear region %d: %w", id, err)
 	}
 	m.region = nil

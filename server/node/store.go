@@ -33,6 +33,7 @@ import (
 	"github.com/scree-db/scree/server/resolvedts"
 	"github.com/scree-db/scree/server/status"
 	"github.com/scree-db/scree/server/transport"
+	"github.com/scree-db/scree/storage/columnar"
 	"github.com/scree-db/scree/storage/engine"
 	"github.com/scree-db/scree/storage/raw"
 	"github.com/scree-db/scree/storage/txn"
@@ -54,6 +55,8 @@ type StoreOptions struct {
 	// Raft tunes replication; its ids are filled in.
 	Raft        raftstore.Config
 	Coprocessor coprocessor.Options
+	// Columns bounds columnar segments; where they are is filled in.
+	Columns columnar.Options
 	// GC tunes the collection of old versions.
 	GC  garbage.Options
 	API APIOptions
@@ -82,6 +85,7 @@ type Store struct {
 
 	listener   net.Listener
 	data, logs *engine.Engine
+	columns    *columnar.Store
 	locks      *txn.Concurrency
 	manager    *txn.Manager
 	deadlocks  *deadlock.Detector
@@ -128,7 +132,7 @@ func prepareStore(ctx context.Context, o StoreOptions) (*Store, error) {
 	}
 	s := &Store{opts: o, log: o.Logger}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	for _, step := range []func(context.Context) error{s.listen, s.identify, s.openEngines, s.openRaft, s.checkAPI} {
+	for _, step := range []func(context.Context) error{s.listen, s.identify, s.openEngines, s.openColumns, s.openRaft, s.checkAPI} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
@@ -202,6 +206,18 @@ func (s *Store) openEngines(context.Context) error {
 	return nil
 }
 
+// openColumns makes the place for columnar segments, beside the engine that they are copies of.
+func (s *Store) openColumns(context.Context) error {
+	o := s.opts.Columns
+	o.FS, o.Dir, o.Logger = s.opts.FS, filepath.Join(s.opts.Dir, "columns"), s.log
+	var err error
+	if s.columns, err = columnar.Open(o); err != nil {
+		return err
+	}
+	s.opened(s.columns.Close)
+	return nil
+}
+
 // openRaft builds what stands on the engines.
 func (s *Store) openRaft(context.Context) error {
 	s.locks = txn.NewConcurrency()
@@ -209,7 +225,7 @@ func (s *Store) openRaft(context.Context) error {
 	s.opened(func() error { s.beats.Close(); return nil })
 	s.transport = transport.New(s.resolve, transport.Options{ClusterID: s.ident.ClusterID, Logger: s.log})
 	s.opened(s.transport.Close)
-	observer := &observer{ctx: s.ctx, pd: s.opts.PD, locks: s.locks, log: s.log}
+	observer := &observer{ctx: s.ctx, pd: s.opts.PD, locks: s.locks, columns: s.columns, log: s.log}
 	cfg := s.opts.Raft
 	cfg.StoreID, cfg.ClusterID = s.ident.StoreID, s.ident.ClusterID
 	raft, err := raftstore.Open(cfg, raftstore.Deps{

@@ -4,15 +4,17 @@ import (
 	"log/slog"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/scree-db/scree/storage"
 )
 
 // ColumnKey identifies the contents of a column within a table: its id, type and default, and whatever else a decoder of rows
 // goes by. Whoever builds and reads segments makes it; equal keys must mean equal values.
 type ColumnKey string
 
-// Options say where segments are kept. FS and Dir are required.
+// Options say where segments are kept. Dir is required.
 type Options struct {
-	FS       vfs.FS
+	FS       vfs.FS // nil: the operating system's
 	Dir      string // belongs to the store alone: what Open finds in it is removed
 	DiskMax  int64  // bytes of all files together; beyond, the segments used least recently go. 0: not bounded
 	CacheMax int64  // bytes of decoded columns in memory; default 64 MiB
@@ -28,18 +30,10 @@ func Open(o Options) (*Store, error) { return &Store{opts: o}, nil }
 // Close removes all segments; those that plans still read go with the last of these.
 func (s *Store) Close() error { return nil }
 
-// Erasure says what is about to be removed from CFWrite. Keys are encoded user keys, without timestamps.
-type Erasure struct {
-	Start []byte
-	End   []byte // nil: the key Start alone
-	// TS is the highest commit timestamp among what is removed; MaxUint64 where that is not known, or where the contents
-	// are replaced by others.
-	TS uint64
-}
-
-// Erasing drops the segments that rely on what is being removed, and dooms such builds. It is called before the removal becomes
-// visible to snapshots; done, once it is. erasures may be reused after done.
-func (s *Store) Erasing(erasures []Erasure) (done func()) { return func() {} }
+// Erasing drops the segments that rely on records being removed from storage.CFWrite, and dooms such builds. removals are of
+// kind storage.OpDelete or storage.OpDeleteRange (an empty end is open). It is called before snapshots lack them; erased, once
+// all new ones do. removals may be reused after that.
+func (s *Store) Erasing(removals []storage.Modify) (erased func()) { return func() {} }
 
 // SegmentInfo describes a segment.
 type SegmentInfo struct {
