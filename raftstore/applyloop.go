@@ -276,4 +276,7 @@ func (l *applyLoop) publishRegions() {
 	if len(list) > 0 {
 		l.store.regions.publish(list...)
 	}
+	for _, s := range l.splits {
+		l.store.observer.OnLoss(s.RegionID, s.Regions[len(s.Regions)-1])
+	}
 }

@@ -154,6 +154,9 @@ type Observer interface {
 	// once all new snapshots do. A region whose data is replaced, or leaves the store, is a range. Neither may wait; removals
 	// are the caller's again after the second call.
 	OnErase(removals []storage.Modify) (erased func())
+	// OnLoss is called when this store does not lead a region any more, or after a split leads less of its keys: left is what
+	// it may lead still, nil for nothing. By then reads and writes of the rest are refused. It must not wait.
+	OnLoss(regionID uint64, left *metapb.Region)
 }
 
 // Split is what became of a region.
@@ -220,6 +223,7 @@ func (noObserver) OnLeader(*metapb.Region, uint64)                {}
 func (noObserver) BeforeTransfer(*metapb.Region, uint64)          {}
 func (noObserver) OnSplit(Split)                                  {}
 func (noObserver) OnErase([]storage.Modify) func()                { return nil }
+func (noObserver) OnLoss(uint64, *metapb.Region)                  {}
 func (noGuard) Ask([]byte) ([]byte, error)                        { return nil, nil }
 func (noGuard) Refusal([]byte) error                              { return errors.New("raftstore: a read was refused") }
 

@@ -365,6 +365,9 @@ func (l *writeLoop) destroy(p *peer, confVer uint64) {
 	l.dropOutbound(p)
 	p.role.Store(&role{term: p.term})
 	l.store.regions.unlist(p)
+	if p.isLeader {
+		l.store.observer.OnLoss(p.regionID, nil)
+	}
 	m := mark{state: markTombstone, peerID: p.id, confVer: confVer}
 	if !p.initialized() && p.applying == nil {
 		l.bury(p, m)

@@ -24,6 +24,7 @@ type witness struct {
 	splits  []raftstore.Split
 	onSplit func(raftstore.Split)
 	onErase func([]storage.Modify) func()
+	onLoss  func(region uint64, left *metapb.Region)
 }
 
 type leadership struct{ region, term uint64 }
@@ -31,7 +32,7 @@ type leadership struct{ region, term uint64 }
 func newWitness() *witness {
 	return &witness{
 		leaders: map[leadership]int{}, asked: make(chan uint64, 1), onSplit: func(raftstore.Split) {},
-		onErase: func([]storage.Modify) func() { return nil },
+		onErase: func([]storage.Modify) func() { return nil }, onLoss: func(uint64, *metapb.Region) {},
 	}
 }
 
@@ -62,6 +63,12 @@ func (w *witness) OnErase(removals []storage.Modify) func() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.onErase(removals)
+}
+
+func (w *witness) OnLoss(region uint64, left *metapb.Region) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.onLoss(region, left)
 }
 
 // heardTwice tells whether OnLeader was called twice for a leadership of the region.
@@ -138,6 +145,12 @@ func TestSplitIsToldFirst(t *testing.T) {
 			seen = seen || here && at.Region.RegionEpoch.Version == r.RegionEpoch.Version
 		}
 	}
+	var left *metapb.Region
+	w.onLoss = func(region uint64, l *metapb.Region) {
+		if at, _ := m.store.Region(region); at.Region == l { // it is told after the split
+			left = l
+		}
+	}
 	require.NoError(t, m.store.Bootstrap(firstRegion()))
 	require.NoError(t, m.store.Start())
 	awaitLeader(t, m.store, 1)
@@ -147,6 +160,7 @@ func TestSplitIsToldFirst(t *testing.T) {
 	require.False(t, seen)
 	require.Len(t, w.splits, 1)
 	require.Equal(t, regions, w.splits[0].Regions)
+	require.Same(t, regions[1], left)
 	require.EqualValues(t, 1, w.splits[0].RegionID)
 	require.Equal(t, parent.Term, w.splits[0].Term)
 	awaitLeader(t, m.store, regions[0].Id)

@@ -298,6 +298,9 @@ func (p *peer) onStateChange() {
 	p.term, p.leaderID = st.Term, st.Lead
 	p.isLeader = st.RaftState == raft.StateLeader
 	p.publishRole(p.lease())
+	if wasLeader && (!p.isLeader || p.term != wasTerm) {
+		p.store.observer.OnLoss(p.regionID, nil)
+	}
 	switch {
 	case p.isLeader && (!wasLeader || p.term != wasTerm):
 		p.onBecomeLeader()

@@ -92,6 +92,10 @@ func (o *observer) OnErase(removals []storage.Modify) (erased func()) {
 	return o.columns.Erasing(removals)
 }
 
+func (o *observer) OnLoss(regionID uint64, left *metapb.Region) {
+	o.txn.Lose(regionID, left)
+}
+
 // detectorRoles tell the deadlock detector who leads the first region.
 type detectorRoles struct {
 	raft *raftstore.Store
