@@ -191,9 +191,11 @@ func (l *applyLoop) commit() error {
 		l.scratch = encodeApplied(l.scratch[:0], p.at)
 		l.batch.Put(cfLocal, appliedKey(p.regionID), l.scratch)
 	}
+	begin := l.store.clock.Now()
 	if err := l.store.erasing(l.erased, func() error { return l.batch.Commit(false) }); err != nil {
 		return err
 	}
+	l.store.metrics.apply.Observe(l.store.clock.Now().Sub(begin).Seconds())
 	clear(l.erased)
 	l.erased = l.erased[:0]
 	l.resetBatch()

@@ -207,6 +207,8 @@ func (p *peer) proposeEntry(group []*proposal) {
 		return
 	}
 	p.proposals = append(p.proposals, group...)
+	p.store.metrics.proposals[first.kind].Inc()
+	p.store.metrics.group.Observe(float64(len(group)))
 }
 
 func merge(group []*proposal) []byte {

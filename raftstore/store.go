@@ -34,6 +34,7 @@ type Store struct {
 	tasks     Tasks      // nil: goroutines
 	rand      *rand.Rand // of the housekeeper
 	log       *slog.Logger
+	metrics   *metrics
 
 	regions    *registry
 	writeLoops []*writeLoop
@@ -87,7 +88,7 @@ func Open(cfg Config, d Deps) (*Store, error) {
 	s := &Store{
 		cfg: cfg, data: d.Data, raftLog: d.Log, transport: d.Transport, placement: d.Placement, observer: d.Observer,
 		guard: d.Guard, clock: d.Clock, tasks: d.Tasks, rand: d.Rand, log: d.Logger.With("store", cfg.StoreID),
-		regions: newRegistry(), leaders: newMailbox[leaderNotice](),
+		metrics: newMetrics(), regions: newRegistry(), leaders: newMailbox[leaderNotice](),
 		jobs: make(chan func(), jobsMax), sending: make(chan struct{}, snapshotsOut), stopping: make(chan struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())

@@ -186,9 +186,11 @@ func (l *writeLoop) round() error {
 	}
 	l.spare = peers
 	if l.batch.NeedSync() {
+		begin := l.store.clock.Now()
 		if err := l.batch.Commit(); err != nil {
 			return err
 		}
+		l.store.metrics.sync.Observe(l.store.clock.Now().Sub(begin).Seconds())
 	}
 	for i := range l.accepted {
 		l.accepted[i].p.apply.box.put(l.accepted[i])

@@ -18,6 +18,7 @@ import (
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 	"github.com/pingcap/kvproto/pkg/metapb"
 	"github.com/pingcap/kvproto/pkg/tikvpb"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
@@ -96,6 +97,7 @@ type Store struct {
 	safe       *resolvedts.Tracker
 	service    *kvservice.Service
 	collector  *garbage.Collector
+	endpoint   *coprocessor.Endpoint
 	flight     *flight.Service
 	grpc       *grpc.Server
 	health     *health.Server
@@ -248,8 +250,8 @@ func (s *Store) openRaft(context.Context) error {
 	observer.txn = s.manager
 	cop := s.opts.Coprocessor
 	cop.Logger = s.log
-	endpoint := coprocessor.NewEndpoint(raft, s.locks, cop)
-	s.flight = flight.New(flight.Deps{ClusterID: s.ident.ClusterID, Coprocessor: endpoint, Placement: s.opts.PD})
+	s.endpoint = coprocessor.NewEndpoint(raft, s.locks, cop)
+	s.flight = flight.New(flight.Deps{ClusterID: s.ident.ClusterID, Coprocessor: s.endpoint, Placement: s.opts.PD})
 	s.raw = raw.New(s.raft, raw.Options{API: s.opts.API.Version, Now: time.Now})
 	s.safe = resolvedts.New(resolvedts.Deps{
 		StoreID: s.ident.StoreID, Regions: raft, Locks: s.locks, TS: s.opts.PD.TS, Tell: s.checkLeader,
@@ -257,7 +259,7 @@ func (s *Store) openRaft(context.Context) error {
 	})
 	s.service = kvservice.New(kvservice.Deps{
 		ClusterID: s.ident.ClusterID, StoreID: s.ident.StoreID, API: s.opts.API.Version, Txn: s.manager, Raw: s.raw,
-		Coprocessor: endpoint, Splitter: raft, SafeTimestamps: s.safe, Raft: s.transport, Logger: s.log,
+		Coprocessor: s.endpoint, Splitter: raft, SafeTimestamps: s.safe, Raft: s.transport, Logger: s.log,
 	})
 	s.collector = garbage.New(garbage.Deps{
 		SafePoint: s.opts.PD.GCSafePoint, Refuse: s.locks.RaiseSafePoint, Regions: raft.Regions,
@@ -350,6 +352,7 @@ func (s *Store) serve() error {
 	var err error
 	s.status, err = status.Start(status.Options{
 		Addr: s.opts.StatusAddr, Status: func() any { return s.Status() }, Logger: s.log,
+		Metrics: []prometheus.Collector{s.service, s.endpoint, s.manager, s.raft, &engines{s.data, s.logs}},
 	})
 	if err != nil {
 		return err
