@@ -75,13 +75,20 @@ func (l *applyLoop) applyEntry(a *applier, e *raftpb.Entry) (h header, outcome e
 	}
 	epoch := a.current.RegionEpoch
 	switch {
-	case h.version != epoch.Version, h.kind != kindWrite && h.confVer != epoch.ConfVer:
+	case h.version != epoch.Version, !h.kind.isWrite() && h.confVer != epoch.ConfVer:
 		return h, l.rejected(a, h.version), nil, nil
-	case h.kind == kindWrite:
+	}
+	if refusal := flashbackRefuses(a.current, h.kind); refusal != nil {
+		return h, refusal, nil, nil
+	}
+	switch h.kind {
+	case kindWrite, kindFlashbackWrite:
 		return h, nil, nil, l.applyWrite(a, body)
-	case h.kind == kindSplit:
+	case kindSplit:
 		regions, outcome, err = l.applySplit(a, e.Term, body)
 		return h, outcome, regions, err
+	case kindPrepareFlashback, kindFinishFlashback:
+		return h, nil, nil, l.applyFlashback(a, h.kind, body)
 	}
 	return h, nil, nil, fmt.Errorf("%w: kind %d", errBadCommand, h.kind)
 }
@@ -105,7 +112,6 @@ func (l *applyLoop) applyWrite(a *applier, body []byte) error {
 			l.batch.Put(m.CF, m.Key, m.Value)
 		case storage.OpDelete:
 			l.batch.Delete(m.CF, m.Key)
-			l.noteErased(m)
 		case storage.OpDeleteRange:
 			l.deleteRange(a, m)
 		}
@@ -121,15 +127,6 @@ func (l *applyLoop) deleteRange(a *applier, m storage.Modify) {
 		end = a.current.EndKey
 	}
 	l.batch.DeleteRange(m.CF, m.Key, end)
-	m.EndKey = end
-	l.noteErased(m)
-}
-
-// noteErased keeps a deletion for the observer. Its bytes are those of the entry, which outlasts the batch.
-func (l *applyLoop) noteErased(m storage.Modify) {
-	if m.CF == storage.CFWrite {
-		l.erased = append(l.erased, m)
-	}
 }
 
 // setRegion changes the region's descriptor, to be published with the batch.
@@ -163,6 +160,10 @@ func (l *applyLoop) applyChange(a *applier, e *raftpb.Entry) (h header, outcome 
 	if h.kind != kindMember || h.version != epoch.Version || h.confVer != epoch.ConfVer {
 		a.report.changes = append(a.report.changes, o)
 		return h, l.rejected(a, h.version), nil, nil
+	}
+	if refusal := flashbackRefuses(a.current, h.kind); refusal != nil {
+		a.report.changes = append(a.report.changes, o)
+		return h, refusal, nil, nil
 	}
 	region := changedRegion(a.current, member)
 	o.accepted = region != nil

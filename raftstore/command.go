@@ -13,7 +13,7 @@ import (
 //
 //	offset  bytes
 //	0       1      format, 1
-//	1       1      kind: 1 write, 2 split, 3 membership
+//	1       1      kind: 1 write, 2 split, 3 membership, 4 write of a flashback, 5 begin of one, 6 end of one
 //	2       4      count of the proposals merged into the entry
 //	6       8      version of the region's epoch at the proposal
 //	14      8      conf_ver of the region's epoch at the proposal
@@ -21,7 +21,7 @@ import (
 //	30             body
 //
 // Whether the epoch still holds is decided when the entry is applied, equally on all replicas: a write needs the same
-// version, the other kinds the same conf_ver too. (term, sequence number) names a proposal on the leader that made it,
+// version, the other kinds the same conf_ver too. So is whether the region's state of flashback lets the command pass. (term, sequence number) names a proposal on the leader that made it,
 // which finds whom to answer by it.
 //
 // Body of a write: the changes of all its proposals, one behind the other.
@@ -42,6 +42,8 @@ import (
 // Body of a membership change: the raftpb.ConfChangeV2 is the entry's data and this payload its context; the body is
 //
 //	uvarint peer id, uvarint store id, uvarint change: 0 add voter, 1 remove, 2 add learner
+//
+// Body of a flashback's begin: uvarint timestamp of its start. Its end has none.
 const (
 	commandFormat = 1
 	headerBytes   = 30
@@ -53,7 +55,14 @@ const (
 	kindWrite  commandKind = 1
 	kindSplit  commandKind = 2
 	kindMember commandKind = 3
+
+	kindFlashbackWrite   commandKind = 4
+	kindPrepareFlashback commandKind = 5
+	kindFinishFlashback  commandKind = 6
 )
+
+// isWrite tells whether the body is changes of data.
+func (k commandKind) isWrite() bool { return k == kindWrite || k == kindFlashbackWrite }
 
 // errBadCommand is in the chain of errors about payloads that cannot be decoded.
 var errBadCommand = errors.New("malformed raft command")
@@ -122,9 +131,9 @@ func uvarintLen(n int) int {
 	return l
 }
 
-// encodeWrite returns the payload of mods; size is its writeBytes.
-func encodeWrite(mods []storage.Modify, version uint64, size int) []byte {
-	b := appendHeader(make([]byte, 0, size), header{kind: kindWrite, version: version})
+// encodeWrite returns the payload of mods, of either kind of write; size is its writeBytes.
+func encodeWrite(kind commandKind, mods []storage.Modify, version uint64, size int) []byte {
+	b := appendHeader(make([]byte, 0, size), header{kind: kind, version: version})
 	for i := range mods {
 		m := &mods[i]
 		b = append(b, byte(m.Op), byte(m.CF))

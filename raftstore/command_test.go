@@ -31,7 +31,7 @@ func TestWriteRoundTrip(t *testing.T) {
 		var group []*proposal
 		for _, part := range [][]storage.Modify{mods[:cut], mods[cut:]} {
 			size := writeBytes(part)
-			payload := encodeWrite(part, 7, size)
+			payload := encodeWrite(kindWrite, part, 7, size)
 			require.Len(t, payload, size)
 			group = append(group, &proposal{payload: payload})
 		}
@@ -73,7 +73,7 @@ func TestAdminRoundTrip(t *testing.T) {
 
 // No payload may crash the decoders or make them allocate beyond its size.
 func FuzzDecodeCommand(f *testing.F) {
-	f.Add(encodeWrite([]storage.Modify{{Op: storage.OpPut, CF: 'w', Key: []byte("a"), Value: []byte("b")}}, 1, 64))
+	f.Add(encodeWrite(kindWrite, []storage.Modify{{Op: storage.OpPut, CF: 'w', Key: []byte("a"), Value: []byte("b")}}, 1, 64))
 	f.Add(encodeSplit([]splitPart{{key: []byte("k"), regionID: 3, peerIDs: []uint64{1}}}, 1, 1))
 	f.Add(encodeMember(memberChange{peerID: 1, storeID: 2}, 1, 1))
 	f.Fuzz(func(t *testing.T, payload []byte) {

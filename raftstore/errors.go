@@ -92,6 +92,20 @@ func errRegionNotInitialized(id uint64) error {
 	})
 }
 
+func errFlashbackInProgress(r *metapb.Region) error {
+	return regionError(&errorpb.Error{
+		Message:             fmt.Sprintf("region %d is in flashback, which began at %d", r.Id, r.FlashbackStartTs),
+		FlashbackInProgress: &errorpb.FlashbackInProgress{RegionId: r.Id, FlashbackStartTs: r.FlashbackStartTs},
+	})
+}
+
+func errFlashbackNotPrepared(region uint64) error {
+	return regionError(&errorpb.Error{
+		Message:              fmt.Sprintf("region %d is not in flashback", region),
+		FlashbackNotPrepared: &errorpb.FlashbackNotPrepared{RegionId: region},
+	})
+}
+
 func errDataIsNotReady(region, peer, safeTS uint64) error {
 	return regionError(&errorpb.Error{
 		Message:        fmt.Sprintf("data is not ready: region %d can be read here up to %d", region, safeTS),

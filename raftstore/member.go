@@ -139,7 +139,11 @@ func (p *peer) mayRemove(region *metapb.Region, m *metapb.Peer) bool {
 	return false
 }
 
+// proposeChange asks for a membership change. A region in flashback keeps its peers; the driver's order will come again.
 func (p *peer) proposeChange(region *metapb.Region, c memberChange) {
+	if region.IsInFlashback {
+		return
+	}
 	types := map[changeType]raftpb.ConfChangeType{
 		addVoter: raftpb.ConfChangeAddNode, removePeer: raftpb.ConfChangeRemoveNode, addLearner: raftpb.ConfChangeAddLearnerNode,
 	}

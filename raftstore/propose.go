@@ -57,13 +57,16 @@ func (s *Store) Write(ctx context.Context, at storage.Region, mods []storage.Mod
 	if err != nil {
 		return err
 	}
-	return s.await(ctx, outcome)
+	return await(ctx, outcome)
 }
 
 // Submit implements storage.Store.
 func (s *Store) Submit(at storage.Region, mods []storage.Modify) (outcome <-chan error, err error) {
 	p, region, err := s.leaderFor(at)
 	if err != nil {
+		return nil, err
+	}
+	if err := checkFlashback(region, at); err != nil {
 		return nil, err
 	}
 	if err := checkKeys(region, mods); err != nil {
@@ -77,9 +80,12 @@ func (s *Store) Submit(at storage.Region, mods []storage.Modify) (outcome <-chan
 	if err != nil {
 		return nil, err
 	}
-	version := region.RegionEpoch.Version
+	version, kind := region.RegionEpoch.Version, kindWrite
+	if at.Flashback {
+		kind = kindFlashbackWrite
+	}
 	pr := &proposal{
-		payload: encodeWrite(mods, version, size), kind: kindWrite, version: version, wanted: at.Term,
+		payload: encodeWrite(kind, mods, version, size), kind: kind, version: version, wanted: at.Term,
 		charged: &s.admission, size: charged, done: make(chan error, 1),
 	}
 	s.submit(p, pr)
@@ -97,11 +103,10 @@ func (s *Store) submit(p *peer, pr *proposal) {
 func (s *Store) propose(ctx context.Context, p *peer, pr *proposal) error {
 	pr.done = make(chan error, 1)
 	s.submit(p, pr)
-	return s.await(ctx, pr.done)
+	return await(ctx, pr.done)
 }
 
-func (s *Store) await(ctx context.Context, outcome <-chan error) error {
-	s.letWait(ctx, outcome)
+func await(ctx context.Context, outcome <-chan error) error {
 	select {
 	case err := <-outcome:
 		return err
@@ -207,8 +212,6 @@ func (p *peer) proposeEntry(group []*proposal) {
 		return
 	}
 	p.proposals = append(p.proposals, group...)
-	p.store.metrics.proposals[first.kind].Inc()
-	p.store.metrics.group.Observe(float64(len(group)))
 }
 
 func merge(group []*proposal) []byte {

@@ -114,7 +114,6 @@ func newRead(at storage.Region, replica bool) *read {
 
 func (s *Store) awaitRead(ctx context.Context, p *peer, rd *read) error {
 	p.loop.box.put(event{p: p, read: rd})
-	s.letWait(ctx, rd.done)
 	select {
 	case err := <-rd.done:
 		return err
@@ -130,6 +129,9 @@ func (s *Store) awaitRead(ctx context.Context, p *peer, rd *read) error {
 func (s *Store) checkView(p *peer, view *regionView, at storage.Region) (storage.Snapshot, error) {
 	view.region = p.region.Load()
 	err := s.checkEpoch(view.region, at)
+	if err == nil {
+		err = checkFlashback(view.region, at)
+	}
 	if err == nil && s.regions.get(p.regionID) != p {
 		err = errRegionNotFound(p.regionID)
 	}

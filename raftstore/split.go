@@ -27,6 +27,9 @@ func (s *Store) SplitRegion(ctx context.Context, at storage.Region, encodedKeys 
 	if at.Epoch != nil && at.Epoch.ConfVer != region.RegionEpoch.ConfVer { // what changes a region minds who its peers are
 		return nil, s.epochNotMatch(region, at.Epoch.Version)
 	}
+	if err := checkFlashback(region, at); err != nil {
+		return nil, err
+	}
 	keys, err := splitKeysIn(region, encodedKeys)
 	if err != nil {
 		return nil, err

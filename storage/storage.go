@@ -37,7 +37,9 @@ type Region struct {
 	ReplicaRead bool                // any peer may serve, after a read-index round
 	Question    []byte              // what that round asks of the leader's store; its refusal is the read's error
 	StaleReadTS uint64              // > 0: any peer whose safe ts has reached it may serve
+	ReadTS      uint64              // > 0, of a read: a region in flashback serves what is before that began
 	DiskFullOpt kvrpcpb.DiskFullOpt // of a write: how full the disk may be
+	Flashback   bool                // a step of a flashback: for regions in that state, where nothing else passes
 }
 
 // Op is what a Modify does.
@@ -71,6 +73,11 @@ type Store interface {
 	// Submit is Write for who has to learn the outcome, whatever becomes of the caller: it returns at once, and the channel
 	// gets the outcome once. The error is what Write would have returned without trying. mods may be reused.
 	Submit(at Region, mods []Modify) (outcome <-chan error, err error)
+	// PrepareFlashback puts a region into the state of flashback, which began at startTS, above 0, and FinishFlashback takes it
+	// out. In this state it takes no writes but those with Region.Flashback, and serves no reads but those and the ones of a
+	// ReadTS below startTS; it keeps its bounds and its peers. The region's descriptor tells. Errors are those of Write.
+	PrepareFlashback(ctx context.Context, at Region, startTS uint64) error
+	FinishFlashback(ctx context.Context, at Region) error
 }
 
 // Snapshot is a consistent view of one region. Not safe for concurrent use unless it says so: Get and NewIterator may

@@ -32,8 +32,9 @@ type Store struct {
 	// BeforeWrite, if set, runs before each write and may refuse it. It is called without locks held.
 	BeforeWrite func(mods []storage.Modify) error
 
-	mu      sync.Mutex
-	version uint64
+	mu        sync.Mutex
+	version   uint64
+	flashback uint64 // start of the flashback that the region is in; 0: it is in none
 }
 
 var _ storage.Store = (*Store)(nil)
@@ -78,7 +79,10 @@ func (s *Store) Snapshot(ctx context.Context, at storage.Region) (storage.Snapsh
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return &snapshot{s.Engine.NewSnapshot(), s.version}, nil
+	if err := s.checkFlashback(at); err != nil {
+		return nil, err
+	}
+	return &snapshot{s.Engine.NewSnapshot(), s.region(), s.version}, nil
 }
 
 // Write implements storage.Store.
@@ -96,6 +100,9 @@ func (s *Store) Write(ctx context.Context, at storage.Region, mods []storage.Mod
 	b.Apply(mods)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.checkFlashback(at); err != nil {
+		return err
+	}
 	s.version++
 	return b.Commit(false)
 }
@@ -103,6 +110,49 @@ func (s *Store) Write(ctx context.Context, at storage.Region, mods []storage.Mod
 // Submit implements storage.Store.
 func (s *Store) Submit(at storage.Region, mods []storage.Modify) (<-chan error, error) {
 	return Begin(s, at, mods), nil
+}
+
+// PrepareFlashback implements storage.Store.
+func (s *Store) PrepareFlashback(ctx context.Context, at storage.Region, startTS uint64) error {
+	return s.setFlashback(ctx, at, startTS)
+}
+
+// FinishFlashback implements storage.Store.
+func (s *Store) FinishFlashback(ctx context.Context, at storage.Region) error {
+	return s.setFlashback(ctx, at, 0)
+}
+
+func (s *Store) setFlashback(ctx context.Context, at storage.Region, startTS uint64) error {
+	if err := check(ctx, at); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.flashback = startTS
+	return nil
+}
+
+// checkFlashback is raftstore's.
+func (s *Store) checkFlashback(at storage.Region) error {
+	switch {
+	case at.Flashback && s.flashback == 0:
+		return &storage.RegionError{Pb: &errorpb.Error{
+			Message: "not in flashback", FlashbackNotPrepared: &errorpb.FlashbackNotPrepared{RegionId: RegionID},
+		}}
+	case !at.Flashback && s.flashback > 0 && (at.ReadTS == 0 || at.ReadTS >= s.flashback):
+		return &storage.RegionError{Pb: &errorpb.Error{
+			Message:             "in flashback",
+			FlashbackInProgress: &errorpb.FlashbackInProgress{RegionId: RegionID, FlashbackStartTs: s.flashback},
+		}}
+	}
+	return nil
+}
+
+// region is the descriptor as of now.
+func (s *Store) region() *metapb.Region {
+	r := Region()
+	r.IsInFlashback, r.FlashbackStartTs = s.flashback > 0, s.flashback
+	return r
 }
 
 // Begin makes a Submit of a Write. The changes must stay as they are.
@@ -134,9 +184,10 @@ func check(ctx context.Context, at storage.Region) error {
 
 type snapshot struct {
 	*engine.Snapshot
+	region  *metapb.Region
 	version uint64
 }
 
-func (s *snapshot) Region() *metapb.Region { return Region() }
+func (s *snapshot) Region() *metapb.Region { return s.region }
 func (s *snapshot) Term() uint64           { return Term }
 func (s *snapshot) DataVersion() uint64    { return s.version }
