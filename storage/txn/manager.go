@@ -46,7 +46,6 @@ type Manager struct {
 	recent  *recentWrites
 	waits   *lockWaits
 	opts    ManagerOptions
-	metrics metrics
 }
 
 // NewManager returns a manager on store. All users of the store share c.
@@ -54,7 +53,7 @@ func NewManager(store storage.Store, c *Concurrency, o ManagerOptions) *Manager 
 	o = o.withDefaults()
 	return &Manager{
 		store: store, conc: c, latches: newLatches(), memory: newMemoryLocks(o.LockMemory), recent: newRecentWrites(recentBits),
-		waits: newLockWaits(), opts: o, metrics: newMetrics(),
+		waits: newLockWaits(), opts: o,
 	}
 }
 
@@ -112,12 +111,15 @@ const sortedKeysMin = 8
 // write runs build under the latches of keys (user keys, ascending, not empty) and writes the changes it collects. An
 // error of build is returned as it is, and nothing is written.
 func (m *Manager) write(ctx context.Context, pb *kvrpcpb.Context, keys [][]byte, build func(c *command) error) error {
-	set, asked := newLatchSet(keys), m.opts.Now()
+	return m.writeAt(ctx, RegionOf(pb), keys, build)
+}
+
+func (m *Manager) writeAt(ctx context.Context, at storage.Region, keys [][]byte, build func(c *command) error) error {
+	set := newLatchSet(keys)
 	if err := m.latches.acquire(ctx, set); err != nil {
 		return err
 	}
-	m.metrics.latchWait.Observe(m.opts.Now().Sub(asked).Seconds())
-	c, err := m.begin(ctx, pb, keys)
+	c, err := m.begin(ctx, at, keys)
 	if err == nil {
 		err = join(build(c), c.endReads())
 	}
@@ -136,8 +138,8 @@ func (m *Manager) write(ctx context.Context, pb *kvrpcpb.Context, keys [][]byte,
 }
 
 // begin takes the snapshot of a command.
-func (m *Manager) begin(ctx context.Context, pb *kvrpcpb.Context, keys [][]byte) (*command, error) {
-	c := &command{m: m, at: RegionOf(pb)}
+func (m *Manager) begin(ctx context.Context, at storage.Region, keys [][]byte) (*command, error) {
+	c := &command{m: m, at: at}
 	var err error
 	if c.snap, err = m.store.Snapshot(ctx, c.at); err != nil {
 		return c, err

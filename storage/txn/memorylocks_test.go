@@ -18,7 +18,6 @@ type ledStore struct {
 	*storagetest.Store
 	term   uint64
 	region *metapb.Region
-	lost   error // what snapshots end with
 }
 
 func newLedStore(t *testing.T) (*ledStore, waitTest) {
@@ -27,9 +26,6 @@ func newLedStore(t *testing.T) (*ledStore, waitTest) {
 }
 
 func (s *ledStore) Snapshot(ctx context.Context, at storage.Region) (storage.Snapshot, error) {
-	if s.lost != nil {
-		return nil, s.lost
-	}
 	snap, err := s.Store.Snapshot(ctx, storage.Region{ID: at.ID})
 	return ledSnapshot{snap, s.term, s.region}, err
 }

@@ -29,7 +29,7 @@ func (m *Manager) pessimisticRollback(ctx context.Context, req *kvrpcpb.Pessimis
 	}
 	q := lockQuery{limit: resolveBatch, want: func(l *mvcc.Lock) bool { return undoes(req, l) }}
 	for {
-		found, rest, err := m.findLocks(ctx, req.Context, q)
+		found, rest, err := m.findLocks(ctx, RegionOf(req.Context), q)
 		if err != nil {
 			return err
 		}

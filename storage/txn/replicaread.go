@@ -27,6 +27,7 @@ type Span struct {
 // ReadRegion returns the region that a read of span at ts is meant for. A nil span is for reads that ignore locks.
 func ReadRegion(pb *kvrpcpb.Context, ts uint64, span *Span) (storage.Region, error) {
 	at := RegionOf(pb)
+	at.ReadTS = ts
 	switch {
 	case pb.GetStaleRead():
 		at.StaleReadTS = ts

@@ -68,7 +68,7 @@ func (m *Manager) resolveKeys(ctx context.Context, req *kvrpcpb.ResolveLockReque
 func (m *Manager) resolveRegion(ctx context.Context, pb *kvrpcpb.Context, decided map[uint64]uint64) error {
 	var next []byte
 	for {
-		found, rest, err := m.findLocks(ctx, pb, lockQuery{
+		found, rest, err := m.findLocks(ctx, RegionOf(pb), lockQuery{
 			start: next, limit: resolveBatch,
 			want: func(l *mvcc.Lock) bool { _, ok := decided[l.StartTS]; return ok },
 		})
@@ -123,7 +123,7 @@ func (m *Manager) ScanLock(ctx context.Context, req *kvrpcpb.ScanLockRequest) (*
 	resp := &kvrpcpb.ScanLockResponse{}
 	err := m.conc.ReadCheck(req.MaxVersion, req.StartKey, req.EndKey, nil)
 	if err == nil {
-		resp.Locks, _, err = m.findLocks(ctx, req.Context, lockQuery{
+		resp.Locks, _, err = m.findLocks(ctx, RegionOf(req.Context), lockQuery{
 			start: req.StartKey, end: req.EndKey, limit: int(req.Limit),
 			want: func(l *mvcc.Lock) bool { return l.StartTS <= req.MaxVersion },
 		})
@@ -142,8 +142,8 @@ type lockQuery struct {
 }
 
 // findLocks returns the wanted locks in key order, and the key to go on from if there may be more.
-func (m *Manager) findLocks(ctx context.Context, pb *kvrpcpb.Context, q lockQuery) (found []*kvrpcpb.LockInfo, rest []byte, err error) {
-	o, at := q.iterOptions(), RegionOf(pb)
+func (m *Manager) findLocks(ctx context.Context, at storage.Region, q lockQuery) (found []*kvrpcpb.LockInfo, rest []byte, err error) {
+	o := q.iterOptions()
 	inMemory, term := m.memory.between(at.ID, o.Lower, o.Upper)
 	snap, err := m.store.Snapshot(ctx, at)
 	if err != nil {

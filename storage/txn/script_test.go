@@ -2,6 +2,7 @@ package txn
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -135,6 +136,14 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 		r, err := s.m.DeleteRange(ctx, &kvrpcpb.DeleteRangeRequest{Context: pb, StartKey: []byte(a.str("from")), EndKey: []byte(a.str("to"))})
 		require.Empty(t, r.GetError())
 		return s.answer(err, nil, "deleted")
+	case "prepare-flashback":
+		r, err := s.m.PrepareFlashbackToVersion(ctx, &kvrpcpb.PrepareFlashbackToVersionRequest{Context: pb, Version: a.ts("version"),
+			StartTs: a.ts("start"), StartKey: []byte(a.str("from")), EndKey: []byte(a.str("to"))})
+		return s.answer(errors.Join(err, texted(r.GetError())), nil, "prepared")
+	case "flashback":
+		r, err := s.m.FlashbackToVersion(ctx, &kvrpcpb.FlashbackToVersionRequest{Context: pb, Version: a.ts("version"),
+			StartTs: a.ts("start"), CommitTs: a.ts("commit"), StartKey: []byte(a.str("from")), EndKey: []byte(a.str("to"))})
+		return s.answer(errors.Join(err, texted(r.GetError())), nil, "done")
 	case "mvcc":
 		if d.HasArg("start") {
 			r, err := s.m.MvccGetByStartTs(ctx, &kvrpcpb.MvccGetByStartTsRequest{Context: pb, StartTs: a.ts("start")})
@@ -255,6 +264,14 @@ func (s *script) checkTxn(ctx context.Context, pb *kvrpcpb.Context, a args) stri
 		text += locks([]*kvrpcpb.LockInfo{r.LockInfo})
 	}
 	return s.answer(err, r.GetError(), "%s", text)
+}
+
+// texted is the error of a response that has no more than a text.
+func texted(text string) error {
+	if text == "" {
+		return nil
+	}
+	return errors.New(text)
 }
 
 func (s *script) answer(err error, failed *kvrpcpb.KeyError, format string, v ...any) string {
