@@ -2,7 +2,10 @@ package expr
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/hex"
 	"slices"
+	"strconv"
 	"unicode/utf8"
 
 	"github.com/pingcap/tipb/go-tipb"
@@ -305,6 +308,113 @@ func spaceRow(f *frame, i int) error {
 	return nil
 }
 
+const upperHex = "0123456789ABCDEF"
+
+func appendHex(dst, s []byte) []byte {
+	for _, b := range s {
+		dst = append(dst, upperHex[b>>4], upperHex[b&15])
+	}
+	return dst
+}
+
+func hexRow(f *frame, i int) error {
+	f.out.data = appendHex(f.out.data, f.a[0].str(i))
+	f.out.end(i)
+	return nil
+}
+
+// radixRow writes the 64 bits of an integer as an unsigned number.
+func radixRow(base int) rowFn {
+	return func(f *frame, i int) error {
+		start := len(f.out.data)
+		f.out.data = strconv.AppendUint(f.out.data, f.a[0].uint(i), base)
+		upper := f.out.data[start:]
+		for k, c := range upper {
+			if c >= 'a' {
+				upper[k] = c - 'a' + 'A'
+			}
+		}
+		f.out.end(i)
+		return nil
+	}
+}
+
+// unhexRow takes an odd number of digits as if a zero stood before them; other characters make NULL.
+func unhexRow(f *frame, i int) error {
+	s := f.a[0].str(i)
+	if len(s)%2 != 0 {
+		s = append([]byte{'0'}, s...)
+	}
+	out, err := hex.AppendDecode(f.out.data, s)
+	if err != nil {
+		return f.setNull(i)
+	}
+	f.out.data = out
+	f.out.end(i)
+	return nil
+}
+
+// base64Line is the length after which TO_BASE64 breaks lines.
+const base64Line = 76
+
+func toBase64Row(f *frame, i int) error {
+	s := f.a[0].str(i)
+	size := base64.StdEncoding.EncodedLen(len(s))
+	if size += size / base64Line; size > f.ctx.packet() {
+		return f.tooLong(i, "to_base64")
+	}
+	for from := 0; from < len(s); from += base64Line / 4 * 3 {
+		if from > 0 {
+			f.out.data = append(f.out.data, '\n')
+		}
+		f.out.data = base64.StdEncoding.AppendEncode(f.out.data, s[from:min(from+base64Line/4*3, len(s))])
+	}
+	f.out.end(i)
+	return nil
+}
+
+func fromBase64Row(f *frame, i int) error {
+	s := bytes.Map(func(r rune) rune {
+		if r == ' ' || r == '\t' || r == '\n' || r == '\r' {
+			return -1
+		}
+		return r
+	}, f.a[0].str(i))
+	if base64.StdEncoding.DecodedLen(len(s)) > f.ctx.packet() {
+		return f.tooLong(i, "from_base64")
+	}
+	out, err := base64.StdEncoding.AppendDecode(f.out.data, s)
+	if err != nil {
+		return f.setNull(i)
+	}
+	f.out.data = out
+	f.out.end(i)
+	return nil
+}
+
+// quoteRow makes a literal that reads back as the string.
+func quoteRow(f *frame, i int) error {
+	if f.a[0].null(i) {
+		return f.put(i, []byte("NULL"))
+	}
+	out := append(f.out.data, '\'')
+	for _, c := range f.a[0].str(i) {
+		switch c {
+		case '\\', '\'':
+			out = append(out, '\\', c)
+		case 0:
+			out = append(out, '\\', '0')
+		case 26:
+			out = append(out, '\\', 'Z')
+		default:
+			out = append(out, c)
+		}
+	}
+	f.out.data = append(out, '\'')
+	f.out.end(i)
+	return nil
+}
+
 func eltRow(f *frame, i int) error {
 	if f.a[0].null(i) || f.a[0].negInt(i) {
 		return f.setNull(i)
@@ -360,4 +470,133 @@ func bindStrcmp(f *frame) (kernel, error) {
 		return nil, err
 	}
 	return eachRow(func(f *frame, i int) error { return f.setInt(i, order(f.a[0], f.a[1], i)) }), nil
+}
+
+func runes(s []byte, binary bool) int {
+	if binary {
+		return len(s)
+	}
+	return utf8.RuneCount(s)
+}
+
+func leftRow(binary bool) rowFn {
+	return func(f *frame, i int) error {
+		s := f.a[0].str(i)
+		return f.put(i, s[:cutAt(s, f.count(1, i), binary)])
+	}
+}
+
+func rightRow(binary bool) rowFn {
+	return func(f *frame, i int) error {
+		s := f.a[0].str(i)
+		skip := max(runes(s, binary)-f.count(1, i), 0)
+		return f.put(i, s[cutAt(s, skip, binary):])
+	}
+}
+
+func reverseRow(binary bool) rowFn {
+	return func(f *frame, i int) error {
+		s := f.a[0].str(i)
+		for len(s) > 0 {
+			k := 1
+			if !binary {
+				_, k = utf8.DecodeLastRune(s)
+			}
+			f.out.data = append(f.out.data, s[len(s)-k:]...)
+			s = s[:len(s)-k]
+		}
+		f.out.end(i)
+		return nil
+	}
+}
+
+// substringRow counts positions from 1, or from the end if negative; 0 gives the empty string.
+func substringRow(binary bool) rowFn {
+	return func(f *frame, i int) error {
+		s, pos := f.a[0].str(i), f.a[1].int(i)
+		n := runes(s, binary)
+		limit := n
+		if len(f.a) == 3 {
+			limit = f.count(2, i)
+		}
+		switch {
+		case f.a[1].negInt(i):
+			if pos += int64(n); pos < 0 {
+				return f.put(i, nil)
+			}
+		case pos < 1 || pos > int64(n):
+			return f.put(i, nil)
+		default:
+			pos--
+		}
+		s = s[cutAt(s, int(pos), binary):]
+		return f.put(i, s[:cutAt(s, limit, binary)])
+	}
+}
+
+// insertRow replaces length characters from a position; outside the string nothing changes.
+func insertRow(binary bool) rowFn {
+	return func(f *frame, i int) error {
+		s, pos, insert := f.a[0].str(i), f.a[1].int(i), f.a[3].str(i)
+		n := int64(runes(s, binary))
+		if f.a[1].negInt(i) || pos < 1 || pos > n {
+			return f.put(i, s)
+		}
+		length := f.a[2].int(i)
+		if length < 0 || length > n-pos+1 {
+			length = n - pos + 1
+		}
+		if len(s)+len(insert) > f.ctx.packet() {
+			return f.tooLong(i, "insert")
+		}
+		from := cutAt(s, int(pos-1), binary)
+		to := from + cutAt(s[from:], int(length), binary)
+		f.out.data = append(append(append(f.out.data, s[:from]...), insert...), s[to:]...)
+		f.out.end(i)
+		return nil
+	}
+}
+
+// padRow pads or cuts to a length in characters.
+func padRow(left bool) func(binary bool) rowFn {
+	return func(binary bool) rowFn {
+		return func(f *frame, i int) error {
+			s, pad := f.a[0].str(i), f.a[2].str(i)
+			if f.a[1].negInt(i) {
+				return f.setNull(i)
+			}
+			want, have := f.count(1, i), runes(s, binary)
+			if want <= have {
+				return f.put(i, s[:cutAt(s, want, binary)])
+			}
+			if len(pad) == 0 {
+				return f.put(i, nil)
+			}
+			width := 4
+			if binary {
+				width = 1
+			}
+			if want*width > f.ctx.packet() {
+				return f.tooLong(i, "pad")
+			}
+			if !left {
+				f.out.data = append(f.out.data, s...)
+			}
+			f.out.data = appendPad(f.out.data, pad, want-have, binary)
+			if left {
+				f.out.data = append(f.out.data, s...)
+			}
+			f.out.end(i)
+			return nil
+		}
+	}
+}
+
+// appendPad appends n characters of pad, repeated.
+func appendPad(dst, pad []byte, n int, binary bool) []byte {
+	each := runes(pad, binary)
+	for ; n >= each; n -= each {
+		dst = append(dst, pad...)
+	}
+	return append(dst, pad[:cutAt(pad, n, binary)]...)
 }

@@ -129,6 +129,10 @@ func refuse[R any](text string) (*R, error) {
 		r.Error = abort
 	case *kvrpcpb.DeleteRangeResponse:
 		r.Error = text
+	case *kvrpcpb.PrepareFlashbackToVersionResponse:
+		r.Error = text
+	case *kvrpcpb.FlashbackToVersionResponse:
+		r.Error = text
 	default:
 		return nil, status.Error(codes.InvalidArgument, text)
 	}

@@ -89,6 +89,14 @@ func (s *Service) command(ctx context.Context, req *tikvpb.BatchCommandsRequest_
 		r := new(tikvpb.BatchCommandsResponse_Response_BroadcastTxnStatus)
 		r.BroadcastTxnStatus, err = s.BroadcastTxnStatus(ctx, cmd.BroadcastTxnStatus)
 		out.Cmd = r
+	case *tikvpb.BatchCommandsRequest_Request_PrepareFlashbackToVersion:
+		r := new(tikvpb.BatchCommandsResponse_Response_PrepareFlashbackToVersion)
+		r.PrepareFlashbackToVersion, err = s.KvPrepareFlashbackToVersion(ctx, cmd.PrepareFlashbackToVersion)
+		out.Cmd = r
+	case *tikvpb.BatchCommandsRequest_Request_FlashbackToVersion:
+		r := new(tikvpb.BatchCommandsResponse_Response_FlashbackToVersion)
+		r.FlashbackToVersion, err = s.KvFlashbackToVersion(ctx, cmd.FlashbackToVersion)
+		out.Cmd = r
 	case *tikvpb.BatchCommandsRequest_Request_GetHealthFeedback:
 		r := new(tikvpb.BatchCommandsResponse_Response_GetHealthFeedback)
 		r.GetHealthFeedback, err = s.GetHealthFeedback(ctx, cmd.GetHealthFeedback)

@@ -142,6 +142,20 @@ func (s *Service) KvBufferBatchGet(ctx context.Context, req *kvrpcpb.BufferBatch
 	})
 }
 
+// KvPrepareFlashbackToVersion implements tikvpb.TikvServer.
+func (s *Service) KvPrepareFlashbackToVersion(ctx context.Context, req *kvrpcpb.PrepareFlashbackToVersionRequest) (*kvrpcpb.PrepareFlashbackToVersionResponse, error) {
+	return unary(s, ctx, req, s.d.Txn.PrepareFlashbackToVersion, func(e *errorpb.Error) *kvrpcpb.PrepareFlashbackToVersionResponse {
+		return &kvrpcpb.PrepareFlashbackToVersionResponse{RegionError: e}
+	})
+}
+
+// KvFlashbackToVersion implements tikvpb.TikvServer.
+func (s *Service) KvFlashbackToVersion(ctx context.Context, req *kvrpcpb.FlashbackToVersionRequest) (*kvrpcpb.FlashbackToVersionResponse, error) {
+	return unary(s, ctx, req, s.d.Txn.FlashbackToVersion, func(e *errorpb.Error) *kvrpcpb.FlashbackToVersionResponse {
+		return &kvrpcpb.FlashbackToVersionResponse{RegionError: e}
+	})
+}
+
 // BroadcastTxnStatus implements tikvpb.TikvServer. What is told is about no region.
 func (s *Service) BroadcastTxnStatus(_ context.Context, req *kvrpcpb.BroadcastTxnStatusRequest) (*kvrpcpb.BroadcastTxnStatusResponse, error) {
 	if err := s.check(req.GetContext()); err != nil {

@@ -362,3 +362,56 @@ func TestFollowerErrors(t *testing.T) {
 		}, limit, 5*time.Millisecond)
 	})
 }
+
+// A region whose data is being put back is closed to all but that and the reads of before; one that is not takes no steps of it.
+func TestFlashbackErrors(t *testing.T) {
+	r := newRegionErrors(t, node.ClusterOptions{})
+	const version, startTS, commitTS = 3, 5, 40
+	stream, err := r.client.BatchCommands(testContext(t))
+	require.NoError(t, err)
+	batched := func(cmd *tikvpb.BatchCommandsRequest_Request) *tikvpb.BatchCommandsResponse_Response {
+		require.NoError(t, stream.Send(&tikvpb.BatchCommandsRequest{Requests: []*tikvpb.BatchCommandsRequest_Request{cmd}, RequestIds: []uint64{1}}))
+		resp, err := stream.Recv()
+		require.NoError(t, err)
+		return resp.Responses[0]
+	}
+	flash := &kvrpcpb.FlashbackToVersionRequest{Context: r.at(nil), Version: version, StartTs: startTS, CommitTs: commitTS}
+	batchedFlash := &tikvpb.BatchCommandsRequest_Request{Cmd: &tikvpb.BatchCommandsRequest_Request_FlashbackToVersion{FlashbackToVersion: flash}}
+	region := r.at(nil).RegionId
+	t.Run("FlashbackNotPrepared", func(t *testing.T) {
+		resp, err := r.client.KvFlashbackToVersion(testContext(t), flash)
+		require.NoError(t, err)
+		require.Equal(t, &errorpb.FlashbackNotPrepared{RegionId: region}, resp.RegionError.GetFlashbackNotPrepared())
+		again := batched(batchedFlash).GetFlashbackToVersion()
+		require.Equal(t, region, again.GetRegionError().GetFlashbackNotPrepared().GetRegionId())
+	})
+	prepared := batched(&tikvpb.BatchCommandsRequest_Request{Cmd: &tikvpb.BatchCommandsRequest_Request_PrepareFlashbackToVersion{
+		PrepareFlashbackToVersion: &kvrpcpb.PrepareFlashbackToVersionRequest{Context: r.at(nil), Version: version, StartTs: startTS},
+	}}).GetPrepareFlashbackToVersion()
+	require.NotNil(t, prepared)
+	require.Nil(t, prepared.RegionError)
+	require.Empty(t, prepared.Error)
+	t.Run("FlashbackInProgress", func(t *testing.T) {
+		sub := *r
+		sub.T = t
+		sub.each(func() *kvrpcpb.Context { return r.at(nil) }, rowKey(1), func(t *testing.T, e *errorpb.Error) {
+			require.Equal(t, &errorpb.FlashbackInProgress{RegionId: region, FlashbackStartTs: startTS}, e.FlashbackInProgress)
+		}, reads, writes)
+	})
+	before, err := r.client.KvGet(testContext(t), &kvrpcpb.GetRequest{Context: r.at(nil), Key: rowKey(1), Version: startTS - 1})
+	require.NoError(t, err)
+	require.Nil(t, before.RegionError)
+
+	finished := batched(batchedFlash).GetFlashbackToVersion()
+	require.NotNil(t, finished)
+	require.Nil(t, finished.RegionError)
+	require.Empty(t, finished.Error)
+	for _, requests := range []map[string]request{reads, writes} {
+		for name, send := range requests {
+			e, err := send(testContext(t), r.client, r.at(rowKey(2)), rowKey(2))
+			require.NoError(t, err, name)
+			require.Nil(t, e.GetFlashbackInProgress(), name)
+		}
+	}
+	require.NoError(t, stream.CloseSend())
+}
