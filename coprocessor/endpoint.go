@@ -44,6 +44,7 @@ type Endpoint struct {
 	locks *txn.Concurrency
 	opts  Options
 	slots *slots
+	metrics
 }
 
 // NewEndpoint serves the regions of store; c has the locks that are only in memory.
@@ -63,7 +64,7 @@ func NewEndpoint(store storage.Store, c *txn.Concurrency, o Options) *Endpoint {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Endpoint{store: store, locks: c, opts: o, slots: newSlots(o.Concurrency, o.Now)}
+	return &Endpoint{store: store, locks: c, opts: o, slots: newSlots(o.Concurrency, o.Now), metrics: newMetrics()}
 }
 
 // The request types.
@@ -104,12 +105,14 @@ func (e *Endpoint) Stream(ctx context.Context, req *coprocessor.Request, given [
 
 // run does the work of both entrances: sink is nil for Handle.
 func (e *Endpoint) run(ctx context.Context, req *coprocessor.Request, given []*executor.Broadcast, sink func(executor.Batch) error) (resp *coprocessor.Response, err error) {
+	begin := e.opts.Now()
 	defer func() {
 		// One query that meets a bug must not take the store's other regions down.
 		if r := recover(); r != nil {
 			e.opts.Logger.Error("coprocessor request panicked", "panic", r, "stack", string(debug.Stack()))
 			resp, err = &coprocessor.Response{OtherError: fmt.Sprintf("internal error: %v", r)}, nil
 		}
+		e.note(req.GetTp(), e.opts.Now().Sub(begin), resp)
 	}()
 	outer := ctx
 	if ms := req.GetContext().GetMaxExecutionDurationMs(); ms > 0 {

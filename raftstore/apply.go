@@ -112,6 +112,7 @@ func (l *applyLoop) applyWrite(a *applier, body []byte) error {
 			l.batch.Put(m.CF, m.Key, m.Value)
 		case storage.OpDelete:
 			l.batch.Delete(m.CF, m.Key)
+			l.noteErased(m)
 		case storage.OpDeleteRange:
 			l.deleteRange(a, m)
 		}
@@ -127,6 +128,15 @@ func (l *applyLoop) deleteRange(a *applier, m storage.Modify) {
 		end = a.current.EndKey
 	}
 	l.batch.DeleteRange(m.CF, m.Key, end)
+	m.EndKey = end
+	l.noteErased(m)
+}
+
+// noteErased keeps a deletion for the observer. Its bytes are those of the entry, which outlasts the batch.
+func (l *applyLoop) noteErased(m storage.Modify) {
+	if m.CF == storage.CFWrite {
+		l.erased = append(l.erased, m)
+	}
 }
 
 // setRegion changes the region's descriptor, to be published with the batch.

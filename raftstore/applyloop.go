@@ -19,10 +19,11 @@ type applyLoop struct {
 	box   *mailbox[applyTask]
 
 	batch   *engine.Batch
-	dirty   []*peer        // regions in the batch
-	settled []settled      // proposals in the batch
-	splits  []Split        // in the batch
-	created []*createdPeer // by them
+	dirty   []*peer          // regions in the batch
+	settled []settled        // proposals in the batch
+	splits  []Split          // in the batch
+	created []*createdPeer   // by them
+	erased  []storage.Modify // deletions in CFWrite in the batch
 	scratch []byte
 }
 
@@ -190,12 +191,38 @@ func (l *applyLoop) commit() error {
 		l.scratch = encodeApplied(l.scratch[:0], p.at)
 		l.batch.Put(cfLocal, appliedKey(p.regionID), l.scratch)
 	}
-	if err := l.batch.Commit(false); err != nil {
+	begin := l.store.clock.Now()
+	if err := l.store.erasing(l.erased, func() error { return l.batch.Commit(false) }); err != nil {
 		return err
 	}
+	l.store.metrics.apply.Observe(l.store.clock.Now().Sub(begin).Seconds())
+	clear(l.erased)
+	l.erased = l.erased[:0]
 	l.resetBatch()
 	l.publish()
 	return nil
+}
+
+// erasing removes records of CFWrite: it tells the observer before and after.
+func (s *Store) erasing(removals []storage.Modify, remove func() error) error {
+	if len(removals) == 0 {
+		return remove()
+	}
+	erased := s.observer.OnErase(removals)
+	err := remove()
+	if err == nil && erased != nil {
+		erased()
+	}
+	return err
+}
+
+// allRecords are removals of what regions have in CFWrite.
+func allRecords(regions ...*metapb.Region) []storage.Modify {
+	var all []storage.Modify
+	for _, r := range regions {
+		all = append(all, storage.Modify{Op: storage.OpDeleteRange, CF: storage.CFWrite, Key: r.StartKey, EndKey: r.EndKey})
+	}
+	return all
 }
 
 // resetBatch keeps the memory of batches of ordinary size.
@@ -250,5 +277,8 @@ func (l *applyLoop) publishRegions() {
 	}
 	if len(list) > 0 {
 		l.store.regions.publish(list...)
+	}
+	for _, s := range l.splits {
+		l.store.observer.OnLoss(s.RegionID, s.Regions[len(s.Regions)-1])
 	}
 }

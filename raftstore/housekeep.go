@@ -23,35 +23,55 @@ const (
 func (s *Store) housekeep() {
 	ticks, stop := s.clock.NewTicker(s.cfg.HousekeepInterval)
 	defer stop()
-	beaten := s.clock.Now()
-	if s.rand != nil { // stores that start together shall not report together
-		beaten = beaten.Add(-time.Duration(s.rand.Int64N(int64(s.cfg.PlacementInterval))))
-	}
-	surveyed := s.clock.Now()
-	s.survey()
-	flushed := int64(0)
-	for run := 0; ; run++ {
+	h := newHousekeeper(s)
+	for {
 		select {
 		case <-s.stopping:
 			return
-		case <-s.data.Flushed(): // before what can be cut now gets to the log's tables
-			s.cutLogs(s.regions.all(), cutEntries)
-			continue
+		case <-s.data.Flushed():
+			h.flushed()
 		case <-ticks:
+			h.turn()
 		}
-		peers := s.regions.all()
-		s.cutLogs(peers, s.worthCutting(run))
-		flushed = s.flushForLog(flushed)
-		s.checkSizes(peers)
-		now := s.clock.Now()
-		if now.Sub(surveyed) >= surveyInterval {
-			surveyed = now
-			s.survey()
-		}
-		if now.Sub(beaten) >= s.cfg.PlacementInterval {
-			beaten = now
-			reportAll(peers)
-		}
+	}
+}
+
+// housekeeper is what the goroutine remembers.
+type housekeeper struct {
+	s                *Store
+	beaten, surveyed time.Time
+	run              int
+	flushedAt        int64 // bytes of the logs at the last flush for their sake
+}
+
+func newHousekeeper(s *Store) *housekeeper {
+	now := s.clock.Now()
+	h := &housekeeper{s: s, beaten: now, surveyed: now}
+	if s.rand != nil { // stores that start together shall not report together
+		h.beaten = now.Add(-time.Duration(s.rand.Int64N(int64(s.cfg.PlacementInterval))))
+	}
+	s.survey()
+	return h
+}
+
+// flushed cuts what can be cut after a flush, before it gets to the log's tables.
+func (h *housekeeper) flushed() { h.s.cutLogs(h.s.regions.all(), cutEntries) }
+
+// turn is what is done once an interval.
+func (h *housekeeper) turn() {
+	s, peers := h.s, h.s.regions.all()
+	s.cutLogs(peers, s.worthCutting(h.run))
+	h.run++
+	h.flushedAt = s.flushForLog(h.flushedAt)
+	s.checkSizes(peers)
+	now := s.clock.Now()
+	if now.Sub(h.surveyed) >= surveyInterval {
+		h.surveyed = now
+		s.survey()
+	}
+	if now.Sub(h.beaten) >= s.cfg.PlacementInterval {
+		h.beaten = now
+		reportAll(peers)
 	}
 }
 

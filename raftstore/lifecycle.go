@@ -365,6 +365,9 @@ func (l *writeLoop) destroy(p *peer, confVer uint64) {
 	l.dropOutbound(p)
 	p.role.Store(&role{term: p.term})
 	l.store.regions.unlist(p)
+	if p.isLeader {
+		l.store.observer.OnLoss(p.regionID, nil)
+	}
 	m := mark{state: markTombstone, peerID: p.id, confVer: confVer}
 	if !p.initialized() && p.applying == nil {
 		l.bury(p, m)
@@ -420,7 +423,10 @@ func (l *applyLoop) startDestroy(a *applier, d *destruction) error {
 // clearData removes a region's data and descriptor, durably, and then the region from its tombstone.
 func (s *Store) clearData(id uint64, m mark) error {
 	clear := append(dataRanges(m.region), localRanges(id)...)
-	if err := s.data.Ingest(func(func(storage.CF, []byte, []byte) error) error { return nil }, clear); err != nil {
+	err := s.erasing(allRecords(m.region), func() error {
+		return s.data.Ingest(func(func(storage.CF, []byte, []byte) error) error { return nil }, clear)
+	})
+	if err != nil {
 		return fmt.Errorf("clear region %d: %w", id, err)
 	}
 	m.region = nil

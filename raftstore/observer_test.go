@@ -2,6 +2,7 @@ package raftstore_test
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"testing"
 
@@ -22,12 +23,17 @@ type witness struct {
 	asked   chan uint64        // gets the term when it begins to wait
 	splits  []raftstore.Split
 	onSplit func(raftstore.Split)
+	onErase func([]storage.Modify) func()
+	onLoss  func(region uint64, left *metapb.Region)
 }
 
 type leadership struct{ region, term uint64 }
 
 func newWitness() *witness {
-	return &witness{leaders: map[leadership]int{}, asked: make(chan uint64, 1), onSplit: func(raftstore.Split) {}}
+	return &witness{
+		leaders: map[leadership]int{}, asked: make(chan uint64, 1), onSplit: func(raftstore.Split) {},
+		onErase: func([]storage.Modify) func() { return nil }, onLoss: func(uint64, *metapb.Region) {},
+	}
 }
 
 func (w *witness) OnLeader(region *metapb.Region, term uint64) {
@@ -51,6 +57,18 @@ func (w *witness) OnSplit(s raftstore.Split) {
 	defer w.mu.Unlock()
 	w.splits = append(w.splits, s)
 	w.onSplit(s)
+}
+
+func (w *witness) OnErase(removals []storage.Modify) func() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.onErase(removals)
+}
+
+func (w *witness) OnLoss(region uint64, left *metapb.Region) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.onLoss(region, left)
 }
 
 // heardTwice tells whether OnLeader was called twice for a leadership of the region.
@@ -127,6 +145,12 @@ func TestSplitIsToldFirst(t *testing.T) {
 			seen = seen || here && at.Region.RegionEpoch.Version == r.RegionEpoch.Version
 		}
 	}
+	var left *metapb.Region
+	w.onLoss = func(region uint64, l *metapb.Region) {
+		if at, _ := m.store.Region(region); at.Region == l { // it is told after the split
+			left = l
+		}
+	}
 	require.NoError(t, m.store.Bootstrap(firstRegion()))
 	require.NoError(t, m.store.Start())
 	awaitLeader(t, m.store, 1)
@@ -136,9 +160,74 @@ func TestSplitIsToldFirst(t *testing.T) {
 	require.False(t, seen)
 	require.Len(t, w.splits, 1)
 	require.Equal(t, regions, w.splits[0].Regions)
+	require.Same(t, regions[1], left)
 	require.EqualValues(t, 1, w.splits[0].RegionID)
 	require.Equal(t, parent.Term, w.splits[0].Term)
 	awaitLeader(t, m.store, regions[0].Id)
 	child, _ := m.store.Region(regions[0].Id)
 	require.Equal(t, w.splits[0].FirstTerm, child.Term)
+}
+
+// Removals are told before any snapshot lacks the records, and once all do.
+func TestErasureIsToldFirst(t *testing.T) {
+	w := newWitness()
+	m := boot(t, vfs.NewMem(), raftstore.Config{StoreID: 1}, raftstore.Deps{Observer: w})
+	defer m.stop()
+	require.NoError(t, m.store.Bootstrap(firstRegion()))
+	require.NoError(t, m.store.Start())
+	awaitLeader(t, m.store, 1)
+	ctx, at := context.Background(), storage.Region{ID: 1}
+	require.NoError(t, m.store.Write(ctx, at, []storage.Modify{put("a", "1"), put("b", "1")}))
+
+	removals := []storage.Modify{
+		{Op: storage.OpDelete, CF: storage.CFWrite, Key: []byte("a")},
+		{Op: storage.OpDeleteRange, CF: storage.CFWrite, Key: []byte("b")},
+	}
+	var told []storage.Modify
+	var before, after string
+	stored := func() string { // as Get of a snapshot might wait for the very loop that calls
+		a, _ := m.data.Get(storage.CFWrite, []byte("a"))
+		b, _ := m.data.Get(storage.CFWrite, []byte("b"))
+		return string(a) + string(b)
+	}
+	w.onErase = func(removals []storage.Modify) func() {
+		told, before = slices.Clone(removals), stored()
+		return func() { after = stored() }
+	}
+	require.NoError(t, m.store.Write(ctx, at, append(removals, storage.Modify{Op: storage.OpDelete, CF: storage.CFLock, Key: []byte("a")})))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	require.Equal(t, "11", before)
+	require.Empty(t, after)
+	require.Len(t, told, 2)
+	require.Equal(t, removals[0].Key, told[0].Key)
+	require.Equal(t, removals[1].Key, told[1].Key)
+}
+
+// The data of a peer that is removed goes by one range, and so does what a snapshot replaces.
+func TestErasureOfRegions(t *testing.T) {
+	c := replicated(t, raftstore.Config{})
+	ranges := make(chan storage.Modify, 100)
+	c.watch.onErase = func(removals []storage.Modify) func() {
+		for _, m := range removals {
+			select {
+			case ranges <- m:
+			default:
+			}
+		}
+		return nil
+	}
+	leader := c.awaitLeader(1)
+	c.write(1, put("a", "1"))
+	r, _ := leader.store.Region(1)
+	for _, p := range r.Region.Peers {
+		if p.Id != r.PeerID {
+			c.removePeer(1, p)
+			break
+		}
+	}
+	m := <-ranges
+	require.Equal(t, storage.OpDeleteRange, m.Op)
+	require.Equal(t, storage.CFWrite, m.CF)
+	require.Equal(t, r.Region.StartKey, m.Key)
 }

@@ -76,6 +76,7 @@ type core struct {
 	leaderID uint64
 	isLeader bool
 	touched  bool // in the loop's list of peers to look at
+	ticksAt  int  // place in the loop's list of those that need ticks, from 1 on; 0: not in it
 	stopped  bool // on its way out: nothing is stepped any more
 	sole     bool // the only voter, and no learners: needs no ticks while it leads
 

@@ -57,7 +57,7 @@ func (s *Store) Write(ctx context.Context, at storage.Region, mods []storage.Mod
 	if err != nil {
 		return err
 	}
-	return await(ctx, outcome)
+	return s.await(ctx, outcome)
 }
 
 // Submit implements storage.Store.
@@ -103,10 +103,11 @@ func (s *Store) submit(p *peer, pr *proposal) {
 func (s *Store) propose(ctx context.Context, p *peer, pr *proposal) error {
 	pr.done = make(chan error, 1)
 	s.submit(p, pr)
-	return await(ctx, pr.done)
+	return s.await(ctx, pr.done)
 }
 
-func await(ctx context.Context, outcome <-chan error) error {
+func (s *Store) await(ctx context.Context, outcome <-chan error) error {
+	s.letWait(ctx, outcome)
 	select {
 	case err := <-outcome:
 		return err
@@ -212,6 +213,8 @@ func (p *peer) proposeEntry(group []*proposal) {
 		return
 	}
 	p.proposals = append(p.proposals, group...)
+	p.store.metrics.proposals[first.kind].Inc()
+	p.store.metrics.group.Observe(float64(len(group)))
 }
 
 func merge(group []*proposal) []byte {

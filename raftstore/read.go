@@ -114,6 +114,7 @@ func newRead(at storage.Region, replica bool) *read {
 
 func (s *Store) awaitRead(ctx context.Context, p *peer, rd *read) error {
 	p.loop.box.put(event{p: p, read: rd})
+	s.letWait(ctx, rd.done)
 	select {
 	case err := <-rd.done:
 		return err

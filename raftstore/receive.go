@@ -274,13 +274,15 @@ func (s *Store) finishApplying(id uint64, m mark) error {
 // replaceData puts the received chunks in place of what the region has now, old if not nil, with its descriptor and
 // applied index: durably and all or nothing.
 func (s *Store) replaceData(region, old *metapb.Region, receipt uint64, at applied) error {
-	clear := append(dataRanges(region), localRanges(region.Id)...)
+	clear, gone := append(dataRanges(region), localRanges(region.Id)...), allRecords(region)
 	if old != nil {
-		clear = append(clear, dataRanges(old)...)
+		clear, gone = append(clear, dataRanges(old)...), allRecords(region, old)
 	}
-	err := s.data.Ingest(func(put func(cf storage.CF, key, value []byte) error) error {
-		return s.putSnapshot(put, region, receipt, at)
-	}, clear)
+	err := s.erasing(gone, func() error {
+		return s.data.Ingest(func(put func(cf storage.CF, key, value []byte) error) error {
+			return s.putSnapshot(put, region, receipt, at)
+		}, clear)
+	})
 	if err != nil {
 		return fmt.Errorf("replace the data of region %d: %w", region.Id, err)
 	}

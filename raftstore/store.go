@@ -1,11 +1,13 @@
 package raftstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,8 +31,10 @@ type Store struct {
 	observer  Observer
 	guard     ReadGuard
 	clock     Clock
+	tasks     Tasks      // nil: goroutines
 	rand      *rand.Rand // of the housekeeper
 	log       *slog.Logger
+	metrics   *metrics
 
 	regions    *registry
 	writeLoops []*writeLoop
@@ -83,8 +87,8 @@ func Open(cfg Config, d Deps) (*Store, error) {
 	d = d.withDefaults()
 	s := &Store{
 		cfg: cfg, data: d.Data, raftLog: d.Log, transport: d.Transport, placement: d.Placement, observer: d.Observer,
-		guard: d.Guard, clock: d.Clock, rand: d.Rand, log: d.Logger.With("store", cfg.StoreID),
-		regions: newRegistry(), leaders: newMailbox[leaderNotice](),
+		guard: d.Guard, clock: d.Clock, tasks: d.Tasks, rand: d.Rand, log: d.Logger.With("store", cfg.StoreID),
+		metrics: newMetrics(), regions: newRegistry(), leaders: newMailbox[leaderNotice](),
 		jobs: make(chan func(), jobsMax), sending: make(chan struct{}, snapshotsOut), stopping: make(chan struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -147,8 +151,8 @@ func putRegion(b *engine.Batch, region *metapb.Region, at applied) error {
 
 // Start runs the store's goroutines. Regions without other voters are served at once; others hold an election first.
 func (s *Store) Start() error {
-	if s.started.Swap(true) {
-		return errors.New("raftstore: started twice")
+	if err := s.begin(); err != nil {
+		return err
 	}
 	for _, l := range s.writeLoops {
 		s.goRun(l.run)
@@ -163,13 +167,31 @@ func (s *Store) Start() error {
 	s.goRun(s.keepTime)
 	s.goRun(s.housekeep)
 	s.goRun(s.watch)
-	for _, p := range s.regions.all() {
-		p.loop.post(func(l *writeLoop) { l.wakeUp(p) })
+	s.wakeAll()
+	return nil
+}
+
+func (s *Store) begin() error {
+	if s.started.Swap(true) {
+		return errors.New("raftstore: started twice")
 	}
 	return nil
 }
 
+// wakeAll starts the peers that were loaded, in order: elections are drawn by lot.
+func (s *Store) wakeAll() {
+	peers := s.regions.all()
+	slices.SortFunc(peers, func(a, b *peer) int { return cmp.Compare(a.regionID, b.regionID) })
+	for _, p := range peers {
+		p.loop.post(func(l *writeLoop) { l.wakeUp(p) })
+	}
+}
+
 func (s *Store) goRun(f func()) {
+	if s.tasks != nil {
+		s.tasks.Go(f)
+		return
+	}
 	s.wg.Add(1)
 	go func() {
 		defer s.wg.Done()
@@ -180,11 +202,7 @@ func (s *Store) goRun(f func()) {
 // Stop ends the goroutines and waits for them. Writes under way end with ErrUndetermined. It returns what made the store
 // fail, if anything did.
 func (s *Store) Stop() error {
-	s.stopOnce.Do(func() {
-		s.log.Info(shutdownNotice)
-		s.cancel()
-		close(s.stopping)
-	})
+	s.halt()
 	s.wg.Wait()
 	for _, l := range s.writeLoops {
 		for _, p := range l.peers {
@@ -192,6 +210,15 @@ func (s *Store) Stop() error {
 		}
 	}
 	return errors.Join(s.failure(), s.closeBatches())
+}
+
+// halt has all goroutines end.
+func (s *Store) halt() {
+	s.stopOnce.Do(func() {
+		s.log.Info(shutdownNotice)
+		s.cancel()
+		close(s.stopping)
+	})
 }
 
 func (s *Store) closeBatches() error {
@@ -325,12 +352,16 @@ func (s *Store) keepTime() {
 		case <-s.stopping:
 			return
 		case <-ticks:
+			s.tick()
 		}
-		for _, l := range s.writeLoops {
-			if l.ticking.Load() > 0 {
-				l.ticks.Store(true)
-				l.box.poke()
-			}
+	}
+}
+
+func (s *Store) tick() {
+	for _, l := range s.writeLoops {
+		if l.ticking.Load() > 0 {
+			l.ticks.Store(true)
+			l.box.poke()
 		}
 	}
 }
@@ -348,13 +379,9 @@ func (s *Store) tell() {
 		case <-s.leaders.wake:
 		}
 		notices := s.leaders.take(spare)
-		latest := map[uint64]leaderNotice{}
-		for _, n := range notices {
-			latest[n.region.Id] = n
-		}
 		var calls errgroup.Group
 		calls.SetLimit(observersMax)
-		for _, n := range latest {
+		for _, n := range latestNotices(notices) {
 			calls.Go(func() error {
 				s.observer.OnLeader(n.region, n.term)
 				return nil
@@ -383,6 +410,10 @@ func (s *Store) work() {
 
 // do gives a job to the workers. If none can take it, a goroutine of its own waits to hand it over.
 func (s *Store) do(job func()) {
+	if s.tasks != nil {
+		s.tasks.Go(job)
+		return
+	}
 	select {
 	case s.jobs <- job:
 		return

@@ -29,7 +29,7 @@ type writeLoop struct {
 	inbound atomic.Int64 // messages in the mailbox
 
 	peers   map[uint64]*peer
-	active  map[*peer]struct{} // those that need ticks
+	active  []*peer // those that need ticks, see peer.ticksAt
 	batch   *raftlog.Batch
 	now     time.Time
 	touched []*peer
@@ -64,12 +64,11 @@ const earlyMax = 1024
 
 func newWriteLoop(s *Store) *writeLoop {
 	return &writeLoop{
-		store:  s,
-		box:    newMailbox[event](),
-		peers:  map[uint64]*peer{},
-		active: map[*peer]struct{}{},
-		batch:  s.raftLog.NewBatch(),
-		early:  map[uint64]*raft_serverpb.RaftMessage{},
+		store: s,
+		box:   newMailbox[event](),
+		peers: map[uint64]*peer{},
+		batch: s.raftLog.NewBatch(),
+		early: map[uint64]*raft_serverpb.RaftMessage{},
 	}
 }
 
@@ -125,9 +124,7 @@ func (l *writeLoop) turn(now time.Time, events []event) error {
 		l.dispatch(&events[i])
 	}
 	if l.ticks.Swap(false) {
-		for p := range l.active {
-			p.tick()
-		}
+		l.tick()
 	}
 	for i := 0; i < len(l.touched); i++ {
 		p := l.touched[i]
@@ -189,9 +186,11 @@ func (l *writeLoop) round() error {
 	}
 	l.spare = peers
 	if l.batch.NeedSync() {
+		begin := l.store.clock.Now()
 		if err := l.batch.Commit(); err != nil {
 			return err
 		}
+		l.store.metrics.sync.Observe(l.store.clock.Now().Sub(begin).Seconds())
 	}
 	for i := range l.accepted {
 		l.accepted[i].p.apply.box.put(l.accepted[i])
@@ -274,14 +273,23 @@ func (p *peer) step(m raftpb.Message) { _ = p.rn.Step(m) }
 
 // setTicking enters the peer among those that need ticks, or removes it.
 func (l *writeLoop) setTicking(p *peer) {
-	_, is := l.active[p]
 	switch needs := p.needsTicks(); {
-	case needs && !is:
-		l.active[p] = struct{}{}
-		l.ticking.Add(1)
-	case !needs && is:
-		delete(l.active, p)
-		l.ticking.Add(-1)
+	case needs && p.ticksAt == 0:
+		l.active = append(l.active, p)
+		p.ticksAt = len(l.active)
+	case !needs && p.ticksAt > 0:
+		last := len(l.active) - 1
+		l.active[p.ticksAt-1] = l.active[last]
+		l.active[p.ticksAt-1].ticksAt = p.ticksAt
+		l.active[last], l.active, p.ticksAt = nil, l.active[:last], 0
+	}
+	l.ticking.Store(int32(len(l.active)))
+}
+
+// tick ticks the peers that need it. None of them leaves or enters the list meanwhile: that takes messages, or a Ready.
+func (l *writeLoop) tick() {
+	for _, p := range l.active {
+		p.tick()
 	}
 }
 
@@ -292,6 +300,9 @@ func (p *peer) onStateChange() {
 	p.term, p.leaderID = st.Term, st.Lead
 	p.isLeader = st.RaftState == raft.StateLeader
 	p.publishRole(p.lease())
+	if wasLeader && (!p.isLeader || p.term != wasTerm) {
+		p.store.observer.OnLoss(p.regionID, nil)
+	}
 	switch {
 	case p.isLeader && (!wasLeader || p.term != wasTerm):
 		p.onBecomeLeader()

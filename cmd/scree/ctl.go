@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"strings"
@@ -123,13 +122,9 @@ func (f *ctlFlags) split(ctx context.Context, a *admin.Admin, args []string) (*a
 
 // run connects, acts and prints.
 func (f *ctlFlags) run(ctx context.Context, out io.Writer, args []string, do ctlAction) (err error) {
-	print := (*admin.Table).WriteText
-	switch f.format {
-	case "table":
-	case "json":
-		print = (*admin.Table).WriteJSON
-	default:
-		return fmt.Errorf("format %q is none of table, json", f.format)
+	print, err := tablePrinter(f.format)
+	if err != nil {
+		return err
 	}
 	if f.limit <= 0 {
 		f.limit = math.MaxInt

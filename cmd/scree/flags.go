@@ -2,9 +2,16 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
 
+	"github.com/go-sql-driver/mysql"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/scree-db/scree/sql-gateway/admin"
 )
 
 // processFlags are those of every command that runs a part of a cluster. file is for the configuration's path.
@@ -51,4 +58,35 @@ func configure(cmd *cobra.Command, file string) (c config, err error) {
 		}
 	}
 	return c, errors.Join(err, c.check())
+}
+
+// gatewayFlags say which gateway a client command connects to.
+type gatewayFlags struct {
+	host, user, password string
+	port                 int
+}
+
+func (g *gatewayFlags) add(f *pflag.FlagSet) {
+	f.StringVar(&g.host, "host", "127.0.0.1", "address of the gateway")
+	f.IntVarP(&g.port, "port", "P", mysqlPort, "port of the gateway")
+	f.StringVarP(&g.user, "user", "u", "root", "user name")
+	f.StringVarP(&g.password, "password", "p", "", "password")
+}
+
+func (g *gatewayFlags) config() *mysql.Config {
+	cfg := mysql.NewConfig()
+	cfg.Net, cfg.Addr = "tcp", net.JoinHostPort(g.host, strconv.Itoa(g.port))
+	cfg.User, cfg.Passwd = g.user, g.password
+	return cfg
+}
+
+// tablePrinter is how commands that answer with a table print it, by the name of the format.
+func tablePrinter(format string) (func(*admin.Table, io.Writer) error, error) {
+	switch format {
+	case "table":
+		return (*admin.Table).WriteText, nil
+	case "json":
+		return (*admin.Table).WriteJSON, nil
+	}
+	return nil, fmt.Errorf("format %q is none of table, json", format)
 }

@@ -45,8 +45,7 @@ const loadDatabase = "tpch"
 
 // newLoad makes `scree load`.
 func newLoad() *cobra.Command {
-	var host, user, password string
-	var port int
+	var to gatewayFlags
 	cmd := &cobra.Command{
 		Use:     "load tpch:SCALE",
 		Short:   "Load a data set through a gateway",
@@ -54,20 +53,13 @@ func newLoad() *cobra.Command {
 		Example: "  scree load tpch:0.1",
 		Args:    cobra.ExactArgs(1),
 	}
-	f := cmd.Flags()
-	f.StringVar(&host, "host", "127.0.0.1", "address of the gateway")
-	f.IntVarP(&port, "port", "P", mysqlPort, "port of the gateway")
-	f.StringVarP(&user, "user", "u", "root", "user name")
-	f.StringVarP(&password, "password", "p", "", "password")
+	to.add(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		spec, err := parseLoad(args[0])
 		if err != nil {
 			return err
 		}
-		cfg := mysql.NewConfig()
-		cfg.Net, cfg.Addr = "tcp", net.JoinHostPort(host, strconv.Itoa(port))
-		cfg.User, cfg.Passwd = user, password
-		return spec.load(cmd.Context(), cfg, os.Stdout)
+		return spec.load(cmd.Context(), to.config(), os.Stdout)
 	}
 	return cmd
 }

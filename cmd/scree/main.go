@@ -41,6 +41,6 @@ func newRoot() *cobra.Command {
 		SilenceUsage: true, SilenceErrors: true,
 		Version: version,
 	}
-	root.AddCommand(newPlayground(), newPD(), newStore(), newGateway(), newLoad(), newSQLCommand(), newDAG(), newCtl(), newVersion())
+	root.AddCommand(newPlayground(), newPD(), newStore(), newGateway(), newLoad(), newBench(), newSQLCommand(), newDAG(), newCtl(), newVersion())
 	return root
 }

@@ -3,6 +3,7 @@ package kvservice
 import (
 	"context"
 	"errors"
+	"time"
 
 	copb "github.com/pingcap/kvproto/pkg/coprocessor"
 	"github.com/pingcap/kvproto/pkg/errorpb"
@@ -23,7 +24,10 @@ func (s *Service) Coprocessor(ctx context.Context, req *copb.Request) (*copb.Res
 	if text := s.refused(req); text != "" {
 		return &copb.Response{OtherError: text}, nil
 	}
-	return s.d.Coprocessor.Handle(ctx, req), nil
+	begin := time.Now()
+	resp := s.d.Coprocessor.Handle(ctx, req)
+	s.metrics.of(req).done(begin, resp.RegionError == nil && resp.OtherError == "")
+	return resp, nil
 }
 
 // Query is Coprocessor with batches and the rows of receivers by reference, for callers in the same process: see kvclient.Store.
@@ -34,7 +38,10 @@ func (s *Service) Query(ctx context.Context, req *copb.Request, given []*executo
 	if text := s.refused(req); text != "" {
 		return &copb.Response{OtherError: text}, nil
 	}
-	return s.d.Coprocessor.Stream(ctx, req, given, sink)
+	begin := time.Now()
+	resp, err := s.d.Coprocessor.Stream(ctx, req, given, sink)
+	s.metrics.of(req).done(begin, err == nil && resp.RegionError == nil && resp.OtherError == "")
+	return resp, err
 }
 
 // splitKeysMax bounds the keys of one SplitRegion.

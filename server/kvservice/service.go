@@ -19,6 +19,7 @@ import (
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 	"github.com/pingcap/kvproto/pkg/metapb"
 	"github.com/pingcap/kvproto/pkg/tikvpb"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -66,17 +67,21 @@ type Deps struct {
 // Service is safe for concurrent use. Methods of tikvpb.Tikv that it does not have answer Unimplemented.
 type Service struct {
 	tikvpb.UnimplementedTikvServer
-	d Deps
+	d       Deps
+	metrics *metrics
 }
 
-var _ tikvpb.TikvServer = (*Service)(nil)
+var (
+	_ tikvpb.TikvServer    = (*Service)(nil)
+	_ prometheus.Collector = (*Service)(nil)
+)
 
 // New makes a service.
 func New(d Deps) *Service {
 	if d.Logger == nil {
 		d.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Service{d: d}
+	return &Service{d: d, metrics: newMetrics()}
 }
 
 // Raft, BatchRaft and Snapshot implement tikvpb.TikvServer.
@@ -120,7 +125,9 @@ func serve[Q request, R any](s *Service, outer context.Context, req Q, run func(
 	}
 	ctx, cancel := withDeadline(outer, req.GetContext())
 	defer cancel()
+	begin := time.Now()
 	resp, err := run(ctx, req)
+	s.metrics.of(req).done(begin, err == nil)
 	if err == nil {
 		return resp, nil
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pingcap/kvproto/pkg/errorpb"
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 	"github.com/pingcap/kvproto/pkg/metapb"
 	"github.com/pingcap/kvproto/pkg/pdpb"
@@ -158,4 +159,72 @@ func TestLocksAreKept(t *testing.T) {
 		s, r, ok := h.leaderOf(key)
 		return ok && h.moved(key, s, r)
 	})
+}
+
+// waits has a lock request wait for another transaction's while the key's region changes, until the store that led then says
+// what it is to tell. A slow machine may first elect leaders of its own accord, and let the request wait to the end.
+func (h *holder) waits(change func(key []byte, s *node.Store, r raftstore.RegionStatus) bool, told func(*errorpb.Error) bool) {
+	h.Helper()
+	require.Eventually(h, func() bool {
+		key := h.freshKey()
+		require.Nil(h, h.lock(key, h.ts()))
+		s, r, ok := h.leaderOf(key)
+		if !ok {
+			return false
+		}
+		answers := make(chan *errorpb.Error, 1)
+		go func() { answers <- h.waitAt(s, r, key) }()
+		for h.waiting(s) == 0 && len(answers) == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		changed := change(key, s, r)
+		return told(<-answers) && changed
+	}, 2*time.Minute, 5*time.Millisecond)
+}
+
+// waiting counts the lock requests that wait on a store.
+func (h *holder) waiting(s *node.Store) int {
+	info, err := s.Service().GetLockWaitInfo(context.Background(), &kvrpcpb.GetLockWaitInfoRequest{})
+	require.NoError(h, err)
+	return len(info.Entries)
+}
+
+// waitAt asks a store for a lock that another transaction holds.
+func (h *holder) waitAt(s *node.Store, r raftstore.RegionStatus, key []byte) *errorpb.Error {
+	start := h.ts()
+	resp, err := clientOf(h.T, s).KvPessimisticLock(context.Background(), &kvrpcpb.PessimisticLockRequest{
+		Context:     &kvrpcpb.Context{RegionId: r.Region.Id, RegionEpoch: r.Region.RegionEpoch, Peer: r.Leader},
+		PrimaryLock: key, StartVersion: start, ForUpdateTs: start, LockTtl: 60_000,
+		Mutations: []*kvrpcpb.Mutation{{Op: kvrpcpb.Op_PessimisticLock, Key: key}},
+	})
+	if err != nil {
+		h.Errorf("lock: %v", err)
+	}
+	return resp.GetRegionError()
+}
+
+// Who waits for a lock is told when the key's leader is another one, or its region; a client goes on waiting there.
+func TestWaitersAreSentOn(t *testing.T) {
+	c := startCluster(t, t.TempDir(), 3)
+	defer func() { require.NoError(t, c.Close()) }()
+	awaitReplicas(t, c)
+	h := &holder{T: t, cluster: c}
+	h.waits(h.moved, func(e *errorpb.Error) bool { return e.GetNotLeader() != nil })
+	h.waits(h.cut, func(e *errorpb.Error) bool { return e.GetEpochNotMatch() != nil })
+
+	client, key, ctx := newClient(t, c, c.Dialer()), h.freshKey(), context.Background()
+	first, err := client.BeginPessimistic(ctx)
+	require.NoError(t, err)
+	second, err := client.BeginPessimistic(ctx)
+	require.NoError(t, err)
+	require.NoError(t, first.Lock(ctx, [][]byte{key}, time.Minute))
+	locked := make(chan error, 1)
+	go func() { locked <- second.Lock(ctx, [][]byte{key}, time.Minute) }()
+	h.ask(key, func(s *node.Store, _ *kvrpcpb.Context) bool { return h.waiting(s) > 0 || len(locked) > 0 })
+	if s, r, ok := h.leaderOf(key); ok {
+		h.moved(key, s, r)
+	}
+	first.Rollback()
+	require.NoError(t, <-locked)
+	second.Rollback()
 }

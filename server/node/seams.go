@@ -11,6 +11,8 @@ import (
 	"github.com/scree-db/scree/raftstore"
 	"github.com/scree-db/scree/server/deadlock"
 	"github.com/scree-db/scree/server/pdclient"
+	"github.com/scree-db/scree/storage"
+	"github.com/scree-db/scree/storage/columnar"
 	"github.com/scree-db/scree/storage/txn"
 )
 
@@ -35,13 +37,14 @@ func (p *placement) ReportSplit(ctx context.Context, regions []*metapb.Region) {
 	}
 }
 
-// observer tells the transaction layer what becomes of regions.
+// observer tells the transaction layer what becomes of regions, and the columnar segments what becomes of their rows.
 type observer struct {
-	ctx   context.Context // done when the store stops
-	pd    *pdclient.Client
-	locks *txn.Concurrency
-	txn   *txn.Manager // set before replication starts
-	log   *slog.Logger
+	ctx     context.Context // done when the store stops
+	pd      *pdclient.Client
+	locks   *txn.Concurrency
+	txn     *txn.Manager // set before replication starts
+	columns *columnar.Store
+	log     *slog.Logger
 }
 
 var _ raftstore.Observer = (*observer)(nil)
@@ -82,6 +85,15 @@ func (o *observer) BeforeTransfer(region *metapb.Region, term uint64) {
 
 func (o *observer) OnSplit(s raftstore.Split) {
 	o.txn.Split(s.RegionID, s.Term, s.Regions, s.FirstTerm)
+}
+
+// OnErase drops the columnar segments that rely on what is removed.
+func (o *observer) OnErase(removals []storage.Modify) (erased func()) {
+	return o.columns.Erasing(removals)
+}
+
+func (o *observer) OnLoss(regionID uint64, left *metapb.Region) {
+	o.txn.Lose(regionID, left)
 }
 
 // detectorRoles tell the deadlock detector who leads the first region.

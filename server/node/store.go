@@ -18,6 +18,7 @@ import (
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 	"github.com/pingcap/kvproto/pkg/metapb"
 	"github.com/pingcap/kvproto/pkg/tikvpb"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
@@ -33,6 +34,7 @@ import (
 	"github.com/scree-db/scree/server/resolvedts"
 	"github.com/scree-db/scree/server/status"
 	"github.com/scree-db/scree/server/transport"
+	"github.com/scree-db/scree/storage/columnar"
 	"github.com/scree-db/scree/storage/engine"
 	"github.com/scree-db/scree/storage/raw"
 	"github.com/scree-db/scree/storage/txn"
@@ -54,6 +56,8 @@ type StoreOptions struct {
 	// Raft tunes replication; its ids are filled in.
 	Raft        raftstore.Config
 	Coprocessor coprocessor.Options
+	// Columns bounds columnar segments; where they are is filled in.
+	Columns columnar.Options
 	// GC tunes the collection of old versions.
 	GC  garbage.Options
 	API APIOptions
@@ -82,6 +86,7 @@ type Store struct {
 
 	listener   net.Listener
 	data, logs *engine.Engine
+	columns    *columnar.Store
 	locks      *txn.Concurrency
 	manager    *txn.Manager
 	deadlocks  *deadlock.Detector
@@ -92,6 +97,7 @@ type Store struct {
 	safe       *resolvedts.Tracker
 	service    *kvservice.Service
 	collector  *garbage.Collector
+	endpoint   *coprocessor.Endpoint
 	flight     *flight.Service
 	grpc       *grpc.Server
 	health     *health.Server
@@ -128,7 +134,7 @@ func prepareStore(ctx context.Context, o StoreOptions) (*Store, error) {
 	}
 	s := &Store{opts: o, log: o.Logger}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	for _, step := range []func(context.Context) error{s.listen, s.identify, s.openEngines, s.openRaft, s.checkAPI} {
+	for _, step := range []func(context.Context) error{s.listen, s.identify, s.openEngines, s.openColumns, s.openRaft, s.checkAPI} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
@@ -202,6 +208,18 @@ func (s *Store) openEngines(context.Context) error {
 	return nil
 }
 
+// openColumns makes the place for columnar segments, beside the engine that they are copies of.
+func (s *Store) openColumns(context.Context) error {
+	o := s.opts.Columns
+	o.FS, o.Dir, o.Logger = s.opts.FS, filepath.Join(s.opts.Dir, "columns"), s.log
+	var err error
+	if s.columns, err = columnar.Open(o); err != nil {
+		return err
+	}
+	s.opened(s.columns.Close)
+	return nil
+}
+
 // openRaft builds what stands on the engines.
 func (s *Store) openRaft(context.Context) error {
 	s.locks = txn.NewConcurrency()
@@ -209,7 +227,7 @@ func (s *Store) openRaft(context.Context) error {
 	s.opened(func() error { s.beats.Close(); return nil })
 	s.transport = transport.New(s.resolve, transport.Options{ClusterID: s.ident.ClusterID, Logger: s.log})
 	s.opened(s.transport.Close)
-	observer := &observer{ctx: s.ctx, pd: s.opts.PD, locks: s.locks, log: s.log}
+	observer := &observer{ctx: s.ctx, pd: s.opts.PD, locks: s.locks, columns: s.columns, log: s.log}
 	cfg := s.opts.Raft
 	cfg.StoreID, cfg.ClusterID = s.ident.StoreID, s.ident.ClusterID
 	raft, err := raftstore.Open(cfg, raftstore.Deps{
@@ -232,8 +250,8 @@ func (s *Store) openRaft(context.Context) error {
 	observer.txn = s.manager
 	cop := s.opts.Coprocessor
 	cop.Logger = s.log
-	endpoint := coprocessor.NewEndpoint(raft, s.locks, cop)
-	s.flight = flight.New(flight.Deps{ClusterID: s.ident.ClusterID, Coprocessor: endpoint, Placement: s.opts.PD})
+	s.endpoint = coprocessor.NewEndpoint(raft, s.locks, cop)
+	s.flight = flight.New(flight.Deps{ClusterID: s.ident.ClusterID, Coprocessor: s.endpoint, Placement: s.opts.PD})
 	s.raw = raw.New(s.raft, raw.Options{API: s.opts.API.Version, Now: time.Now})
 	s.safe = resolvedts.New(resolvedts.Deps{
 		StoreID: s.ident.StoreID, Regions: raft, Locks: s.locks, TS: s.opts.PD.TS, Tell: s.checkLeader,
@@ -241,7 +259,7 @@ func (s *Store) openRaft(context.Context) error {
 	})
 	s.service = kvservice.New(kvservice.Deps{
 		ClusterID: s.ident.ClusterID, StoreID: s.ident.StoreID, API: s.opts.API.Version, Txn: s.manager, Raw: s.raw,
-		Coprocessor: endpoint, Splitter: raft, SafeTimestamps: s.safe, Raft: s.transport, Logger: s.log,
+		Coprocessor: s.endpoint, Splitter: raft, SafeTimestamps: s.safe, Raft: s.transport, Logger: s.log,
 	})
 	s.collector = garbage.New(garbage.Deps{
 		SafePoint: s.opts.PD.GCSafePoint, Refuse: s.locks.RaiseSafePoint, Regions: raft.Regions,
@@ -334,6 +352,7 @@ func (s *Store) serve() error {
 	var err error
 	s.status, err = status.Start(status.Options{
 		Addr: s.opts.StatusAddr, Status: func() any { return s.Status() }, Logger: s.log,
+		Metrics: []prometheus.Collector{s.service, s.endpoint, s.manager, s.raft, &engines{s.data, s.logs}},
 	})
 	if err != nil {
 		return err

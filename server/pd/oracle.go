@@ -38,7 +38,8 @@ type Oracle struct {
 
 	mu    sync.Mutex
 	last  Timestamp
-	bound int64 // milliseconds; protected by mu, changed under saveMu only
+	count uint64 // given out since the start
+	bound int64  // milliseconds; protected by mu, changed under saveMu only
 }
 
 // newOracle continues from the stored bound.
@@ -85,7 +86,15 @@ func (o *Oracle) take(count uint32) (last Timestamp, ok bool, want int64) {
 		return 0, false, physical
 	}
 	o.last = Timestamp(physical)<<logicalBits | Timestamp(logical)
+	o.count += uint64(count)
 	return o.last, true, 0
+}
+
+// given is the last timestamp that was handed out, and how many were since the start.
+func (o *Oracle) given() (last Timestamp, count uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.last, o.count
 }
 
 // extend makes the bound durable at a window past the given millisecond.

@@ -8,12 +8,14 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/url"
+	"strconv"
 	"sync"
 	"time"
 
 	"github.com/pingcap/kvproto/pkg/keyspacepb"
 	"github.com/pingcap/kvproto/pkg/meta_storagepb"
 	"github.com/pingcap/kvproto/pkg/pdpb"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
 	"google.golang.org/grpc"
@@ -83,6 +85,7 @@ type Server struct {
 	service *Service
 	meta    *metaService
 	etcd    *embed.Etcd
+	metrics prometheus.Registerer
 	mute    func() // silences etcd, which calls its end a failure
 	addr    string
 	log     *slog.Logger
@@ -176,6 +179,11 @@ func (s *Server) load(ctx context.Context, o Options) error {
 		ClientUrls: []string{"http://" + o.AdvertiseAddr}, PeerUrls: []string{"http://" + o.PeerAddr},
 	}
 	s.core, s.service = core, NewService(core, self)
+	// etcd shows the process's registry at /metrics of the port that it serves. Several clusters may share a process.
+	s.metrics = prometheus.WrapRegistererWith(prometheus.Labels{"cluster_id": strconv.FormatUint(core.clusterID, 10)}, prometheus.DefaultRegisterer)
+	if err := s.metrics.Register(core); err != nil {
+		return fmt.Errorf("register metrics: %w", err)
+	}
 	s.meta = &metaService{clusterID: core.clusterID, etcd: client}
 	return nil
 }
@@ -207,6 +215,7 @@ func (s *Server) Addr() string { return s.addr }
 
 // Close writes what is not yet written and stops. Streams of clients are cut.
 func (s *Server) Close() error {
+	s.metrics.Unregister(s.core)
 	s.cancel()
 	s.done.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)

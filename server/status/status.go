@@ -11,9 +11,11 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
@@ -25,6 +27,8 @@ type Options struct {
 	Status func() any
 	// Metrics are gathered for /metrics beside those of the Go runtime and the process.
 	Metrics []prometheus.Collector
+	// Registry has /metrics show what is in the process's registry, too: libraries' and the placement driver's.
+	Registry bool
 	// Handlers are further paths.
 	Handlers map[string]http.Handler
 	Logger   *slog.Logger // nil: discard
@@ -82,7 +86,7 @@ func (s *Server) Close() error {
 }
 
 func newMux(o Options) (*http.ServeMux, error) {
-	metrics, err := metricsHandler(o.Metrics)
+	metrics, err := metricsHandler(o)
 	if err != nil {
 		return nil, err
 	}
@@ -107,14 +111,20 @@ func newMux(o Options) (*http.ServeMux, error) {
 	return mux, nil
 }
 
-// metricsHandler gathers the process-wide registry, where libraries put theirs, and the collectors of this server.
-func metricsHandler(collectors []prometheus.Collector) (http.Handler, error) {
+// metricsHandler gathers the collectors of this server, and on demand those of the process's registry.
+func metricsHandler(o Options) (http.Handler, error) {
 	registry := prometheus.NewRegistry()
-	for _, c := range collectors {
+	all := prometheus.Gatherers{registry}
+	own := o.Metrics
+	if o.Registry {
+		all = append(all, prometheus.DefaultGatherer) // which has these two
+	} else {
+		own = append(slices.Clone(own), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	}
+	for _, c := range own {
 		if err := registry.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}
 	}
-	all := prometheus.Gatherers{registry, prometheus.DefaultGatherer}
 	return promhttp.HandlerFor(all, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}), nil
 }

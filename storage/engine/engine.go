@@ -23,6 +23,7 @@ type Engine struct {
 	log        *slog.Logger
 	lock       *pebble.Lock
 	ingests    atomic.Uint64 // names temporary files
+	stalls     atomic.Int64  // of writes, since Open
 	unflushed  samples
 	flushed    chan struct{} // of capacity 1, see Flushed
 	views      views

@@ -13,6 +13,7 @@ type Metrics struct {
 	ReadAmplification            int
 	WALBytes                     uint64
 	WALBytesWritten              uint64
+	WriteStalls                  int64
 	SnapshotsOpen                int
 	IteratorsOpen                int64
 	Levels                       []LevelMetrics
@@ -47,6 +48,7 @@ func (e *Engine) Metrics() *Metrics {
 		ReadAmplification:   p.ReadAmp(),
 		WALBytes:            p.WAL.Size,
 		WALBytesWritten:     p.WAL.BytesWritten,
+		WriteStalls:         e.stalls.Load(),
 		SnapshotsOpen:       p.Snapshots.Count,
 		IteratorsOpen:       p.TableIters,
 		text:                p.String(),

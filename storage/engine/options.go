@@ -135,11 +135,14 @@ func (e *Engine) events() *pebble.EventListener {
 		DataCorruption: func(i pebble.DataCorruptionInfo) {
 			log.Error("storage engine found corrupt data", "path", i.Path, "err", i.Details)
 		},
-		DiskSlow:        func(i pebble.DiskSlowInfo) { log.Warn("disk is slow", "info", i.String()) },
-		LowDiskSpace:    func(i pebble.LowDiskSpaceInfo) { log.Warn("disk space is low", "info", i.String()) },
-		WriteStallBegin: func(i pebble.WriteStallBeginInfo) { log.Warn("writes are stalled", "reason", i.Reason) },
-		WriteStallEnd:   func() { log.Info("writes go on") },
-		FlushBegin:      func(pebble.FlushInfo) { e.unflushed.flushBegin() },
+		DiskSlow:     func(i pebble.DiskSlowInfo) { log.Warn("disk is slow", "info", i.String()) },
+		LowDiskSpace: func(i pebble.LowDiskSpaceInfo) { log.Warn("disk space is low", "info", i.String()) },
+		WriteStallBegin: func(i pebble.WriteStallBeginInfo) {
+			e.stalls.Add(1)
+			log.Warn("writes are stalled", "reason", i.Reason)
+		},
+		WriteStallEnd: func() { log.Info("writes go on") },
+		FlushBegin:    func(pebble.FlushInfo) { e.unflushed.flushBegin() },
 		FlushEnd: func(i pebble.FlushInfo) {
 			e.unflushed.flushEnd(i.Err)
 			select {

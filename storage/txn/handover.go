@@ -107,6 +107,12 @@ func (m *Manager) storeLocks(ctx context.Context, pb *kvrpcpb.Context, list []me
 	})
 }
 
+// Lose has the requests that wait for locks of a region try again, but for those of keys in left, which may be nil: they
+// are to be told where the keys are now. It is called once reads of these keys are refused here, and does not wait.
+func (m *Manager) Lose(regionID uint64, left *metapb.Region) {
+	m.waits.lose(regionID, left)
+}
+
 // Resume keeps locks in memory again: the leadership in term lasts after all.
 func (m *Manager) Resume(regionID, term uint64) {
 	m.memory.unseal(regionID, term)

@@ -3,6 +3,8 @@ package txn
 import (
 	"context"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 	"github.com/pingcap/kvproto/pkg/metapb"
@@ -166,4 +168,72 @@ func TestHandOverFails(t *testing.T) {
 	require.NotNil(t, w.lock(20, -1, "a").GetLocked())
 	require.NoError(t, w.m.HandOver(context.Background(), s.region, s.term-1), "another leadership's")
 	require.False(t, stored(t, s, "a"))
+}
+
+// runLossTest is runWaitTest on a store that can lose its region.
+func runLossTest(t *testing.T, test func(s *ledStore, w waitTest)) {
+	s, w := newLedStore(t)
+	synctest.Test(t, func(t *testing.T) { test(s, waitTest{t, newManagerOn(w.m.store)}) })
+}
+
+// wait starts a lock request for which the region is lost.
+func (w waitTest) wait(start uint64, key string) <-chan error {
+	done := make(chan error, 1)
+	go func() {
+		_, err := w.m.PessimisticLock(context.Background(), w.request(start, 0, key))
+		done <- err
+	}()
+	synctest.Wait()
+	require.Empty(w, done)
+	return done
+}
+
+// Who waits for a lock when the store ceases to lead is told at once, on every key.
+func TestLossEndsWaits(t *testing.T) {
+	runLossTest(t, func(s *ledStore, w waitTest) {
+		require.Nil(w, w.lock(10, -1, "a", "b"))
+		waits := []<-chan error{w.wait(20, "a"), w.wait(30, "a"), w.wait(40, "b")}
+		w.m.Lose(storagetest.RegionID+1, nil)
+		synctest.Wait()
+		require.Len(w, w.m.LockWaits(), 3, "another region's")
+		began := time.Now()
+		s.lost = &storage.RegionError{}
+		w.m.Lose(storagetest.RegionID, nil)
+		for _, wait := range waits {
+			require.ErrorIs(w, <-wait, s.lost)
+		}
+		require.Equal(w, began, time.Now())
+		require.Empty(w, w.m.LockWaits())
+		require.Empty(w, w.m.opts.Detector.(loneDetector).graph.waits)
+	})
+}
+
+// A split ends the waits for the keys that it takes away.
+func TestSplitEndsWaits(t *testing.T) {
+	runLossTest(t, func(s *ledStore, w waitTest) {
+		require.Nil(w, w.lock(10, -1, "a", "x"))
+		stays, goes := w.start(20, 0, "a"), w.wait(20, "x")
+		s.halve(w, "m", firstTerm)
+		w.m.Lose(storagetest.RegionID, s.region)
+		var elsewhere *storage.RegionError
+		require.ErrorAs(w, <-goes, &elsewhere)
+		require.NotNil(w, elsewhere.Pb.KeyNotInRegion)
+		require.Empty(w, stays)
+		w.unlock(10, "a")
+		require.Nil(w, <-stays)
+	})
+}
+
+// A request that found its lock before the region was lost, and begins to wait after it, is told, too.
+func TestLossBeforeWait(t *testing.T) {
+	runLossTest(t, func(s *ledStore, w waitTest) {
+		require.Nil(w, w.lock(10, -1, "a"))
+		losses := w.m.waits.losses.Load()
+		s.lost = &storage.RegionError{}
+		w.m.Lose(storagetest.RegionID, nil)
+		late := newLockWait(storagetest.RegionID, 20, []byte("a"), 10, nil)
+		w.m.waits.add(late, losses)
+		<-late.woken
+		require.Empty(w, w.m.LockWaits())
+	})
 }

@@ -61,13 +61,13 @@ func (m *Manager) waitLimit(ms int64) time.Duration {
 }
 
 // enterWait queues behind another transaction's lock, still under the latch.
-func (r *lockRequest) enterWait(m *Manager, k *lockKey, holder *mvcc.Lock) {
+func (r *lockRequest) enterWait(c *command, k *lockKey, holder *mvcc.Lock) {
 	r.blocked = &mvcc.LockedError{Info: holder.Info(k.user)}
 	if r.req.WaitTimeout < 0 {
 		return
 	}
-	r.wait = newLockWait(r.req.StartVersion, k.user, holder.StartTS, r.req.Context.GetResourceGroupTag())
-	m.waits.add(r.wait)
+	r.wait = newLockWait(c.at.ID, r.req.StartVersion, k.user, holder.StartTS, r.req.Context.GetResourceGroupTag())
+	c.m.waits.add(r.wait, r.losses)
 }
 
 // await returns nil once the request is woken.

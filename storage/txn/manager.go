@@ -46,6 +46,7 @@ type Manager struct {
 	recent  *recentWrites
 	waits   *lockWaits
 	opts    ManagerOptions
+	metrics metrics
 }
 
 // NewManager returns a manager on store. All users of the store share c.
@@ -53,7 +54,7 @@ func NewManager(store storage.Store, c *Concurrency, o ManagerOptions) *Manager 
 	o = o.withDefaults()
 	return &Manager{
 		store: store, conc: c, latches: newLatches(), memory: newMemoryLocks(o.LockMemory), recent: newRecentWrites(recentBits),
-		waits: newLockWaits(), opts: o,
+		waits: newLockWaits(), opts: o, metrics: newMetrics(),
 	}
 }
 
@@ -115,10 +116,11 @@ func (m *Manager) write(ctx context.Context, pb *kvrpcpb.Context, keys [][]byte,
 }
 
 func (m *Manager) writeAt(ctx context.Context, at storage.Region, keys [][]byte, build func(c *command) error) error {
-	set := newLatchSet(keys)
+	set, asked := newLatchSet(keys), m.opts.Now()
 	if err := m.latches.acquire(ctx, set); err != nil {
 		return err
 	}
+	m.metrics.latchWait.Observe(m.opts.Now().Sub(asked).Seconds())
 	c, err := m.begin(ctx, at, keys)
 	if err == nil {
 		err = join(build(c), c.endReads())

@@ -18,6 +18,7 @@ type ledStore struct {
 	*storagetest.Store
 	term   uint64
 	region *metapb.Region
+	lost   error // what snapshots end with
 }
 
 func newLedStore(t *testing.T) (*ledStore, waitTest) {
@@ -26,6 +27,9 @@ func newLedStore(t *testing.T) (*ledStore, waitTest) {
 }
 
 func (s *ledStore) Snapshot(ctx context.Context, at storage.Region) (storage.Snapshot, error) {
+	if s.lost != nil {
+		return nil, s.lost
+	}
 	snap, err := s.Store.Snapshot(ctx, storage.Region{ID: at.ID})
 	return ledSnapshot{snap, s.term, s.region}, err
 }

@@ -14,6 +14,7 @@ type lockRequest struct {
 	req  *kvrpcpb.PessimisticLockRequest
 	keys []lockKey // in the request's order
 
+	losses  uint64    // of lockWaits, before the last run
 	blocked error     // *mvcc.LockedError of the last run
 	wait    *lockWait // entered by the last run
 }
@@ -81,6 +82,7 @@ func (m *Manager) tryLock(ctx context.Context, r *lockRequest) error {
 	if len(keys) == 0 {
 		return nil
 	}
+	r.losses = m.waits.losses.Load()
 	return m.write(ctx, r.req.Context, sortedKeys(keys), func(c *command) error {
 		for i := range r.keys {
 			blocked, err := r.lockKey(c, &r.keys[i])
@@ -89,7 +91,7 @@ func (m *Manager) tryLock(ctx context.Context, r *lockRequest) error {
 			}
 			if blocked != nil {
 				c.mods, c.changes = nil, nil
-				r.enterWait(m, &r.keys[i], blocked)
+				r.enterWait(c, &r.keys[i], blocked)
 				return nil
 			}
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pingcap/kvproto/pkg/deadlock"
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
+	"github.com/pingcap/kvproto/pkg/metapb"
 	"github.com/zeebo/xxh3"
 
 	"github.com/scree-db/scree/storage/mvcc"
@@ -21,9 +22,13 @@ import (
 // then wakes: no wake-up is lost. One request is woken at a time. Having tried again, it either holds the lock, and its
 // transaction's end wakes the next, or it waits again for this key, and the holder's end does, or it passes the wake-up on.
 //
+// Who gives leadership away calls lose instead, whose wake-ups are for all. It knows of no latches: a request that began
+// before does not wait.
+//
 // Circles of waiting transactions are the Detector's business: they may lead through other stores.
 type lockWaits struct {
-	waiting atomic.Int64 // requests in byKey, for commands to see without the mutex that there are none
+	waiting atomic.Int64  // requests in byKey, for commands to see without the mutex that there are none
+	losses  atomic.Uint64 // calls of lose; raised under mu
 
 	mu    sync.Mutex
 	byKey map[string][]*lockWait
@@ -31,11 +36,12 @@ type lockWaits struct {
 
 // lockWait is one waiting request.
 type lockWait struct {
-	txn   uint64 // start_ts
-	key   []byte // user key
-	hash  uint64 // of key
-	tag   []byte
-	woken chan struct{} // closed on wake-up
+	region uint64
+	txn    uint64 // start_ts
+	key    []byte // user key
+	hash   uint64 // of key
+	tag    []byte
+	woken  chan struct{} // closed on wake-up
 	// moved holds a token while the lock has a new holder that await has not looked at.
 	moved chan struct{}
 	// circle receives the error that the Detector's finding makes of the wait.
@@ -49,16 +55,22 @@ type lockWait struct {
 
 func newLockWaits() *lockWaits { return &lockWaits{byKey: make(map[string][]*lockWait)} }
 
-func newLockWait(txn uint64, key []byte, holder uint64, tag []byte) *lockWait {
+func newLockWait(region, txn uint64, key []byte, holder uint64, tag []byte) *lockWait {
 	return &lockWait{
-		txn: txn, key: key, hash: xxh3.Hash(key), tag: tag, holder: holder,
+		region: region, txn: txn, key: key, hash: xxh3.Hash(key), tag: tag, holder: holder,
 		woken: make(chan struct{}), moved: make(chan struct{}, 1), circle: make(chan *mvcc.DeadlockError, 1),
 	}
 }
 
-func (l *lockWaits) add(w *lockWait) {
+// add enters w, or wakes it at once if regions have been lost since losses was read, which is to be before the request's
+// snapshot.
+func (l *lockWaits) add(w *lockWait, losses uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if losses != l.losses.Load() {
+		close(w.woken)
+		return
+	}
 	queue := l.byKey[string(w.key)]
 	i, _ := slices.BinarySearchFunc(queue, w.txn+1, func(x *lockWait, txn uint64) int { return cmp.Compare(x.txn, txn) })
 	l.byKey[string(w.key)] = slices.Insert(queue, i, w)
@@ -103,6 +115,24 @@ func (l *lockWaits) wake(keys [][]byte) {
 		if queue := l.byKey[string(k)]; len(queue) > 0 {
 			close(queue[0].woken)
 			l.take(k, 0)
+		}
+	}
+}
+
+// lose wakes all requests of a region but for those of keys in left, if that is not nil.
+func (l *lockWaits) lose(region uint64, left *metapb.Region) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.losses.Add(1)
+	for key, queue := range l.byKey {
+		if left != nil && within(mvcc.EncodeKey([]byte(key)), left.GetStartKey(), left.GetEndKey()) {
+			continue
+		}
+		for i := len(queue) - 1; i >= 0; i-- {
+			if w := queue[i]; w.region == region {
+				close(w.woken)
+				l.take(w.key, i)
+			}
 		}
 	}
 }
