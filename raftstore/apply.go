@@ -139,9 +139,14 @@ func (l *applyLoop) noteErased(m storage.Modify) {
 	}
 }
 
-// setRegion changes the region's descriptor, to be published with the batch.
+// setRegion changes the region's descriptor, to be published with the batch. If it removes the peer here, that is noted: a
+// crash may come before its tombstone, which has to name it.
 func (l *applyLoop) setRegion(a *applier, region *metapb.Region) error {
-	raw, err := encodeRegionState(region)
+	var removed []*metapb.Peer
+	if a.report.removed = peerByID(region, a.p.id) == nil; a.report.removed {
+		removed = append(removed, &metapb.Peer{Id: a.p.id, StoreId: l.store.cfg.StoreID})
+	}
+	raw, err := encodeRegionState(region, removed...)
 	if err != nil {
 		return err
 	}
@@ -184,7 +189,6 @@ func (l *applyLoop) applyChange(a *applier, e *raftpb.Entry) (h header, outcome 
 	if err := l.setRegion(a, region); err != nil {
 		return h, nil, nil, err
 	}
-	a.report.removed = peerByID(region, a.p.id) == nil
 	return h, nil, []*metapb.Region{region}, nil
 }
 

@@ -129,9 +129,21 @@ func (s *Store) load(id uint64) error {
 	return nil
 }
 
-// finishRemoval buries a peer whose removal was applied before the crash.
+// finishRemoval buries a peer whose removal was applied before the crash. Its vote and its log go, so the tombstone must say
+// who it was: a message on its way to it would bring it back, to vote again.
 func (s *Store) finishRemoval(region *metapb.Region) error {
+	state, err := s.data.Get(cfLocal, regionStateKey(region.Id))
+	if err != nil {
+		return err
+	}
+	_, removed, err := decodeRemoval(state)
+	if err != nil {
+		return err
+	}
 	m := mark{state: markTombstone, confVer: region.RegionEpoch.ConfVer, region: region}
+	for _, p := range removed {
+		m.peerID = max(m.peerID, p.Id)
+	}
 	raw, err := m.encode()
 	if err != nil {
 		return err
@@ -318,6 +330,7 @@ func (l *writeLoop) createFor(msg *raft_serverpb.RaftMessage) *peer {
 		return nil
 	}
 	l.peers[p.regionID] = p
+	l.setTicking(p)
 	l.store.regions.add(p)
 	return p
 }

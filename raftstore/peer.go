@@ -176,8 +176,9 @@ func (p *peer) onlyVoter() bool {
 	return len(cs.Voters) == 1 && cs.Voters[0] == p.id
 }
 
-// needsTicks tells whether time matters to the peer. The only peer of a region, once elected, needs none.
-func (p *peer) needsTicks() bool { return !p.stopped && p.initialized() && !(p.sole && p.isLeader) }
+// needsTicks tells whether time matters to the peer. The only peer of a region, once elected, needs none. One without data
+// does: it may be a voter all the same, and would never find out that the leader it has once heard of is gone.
+func (p *peer) needsTicks() bool { return !p.stopped && !(p.sole && p.isLeader) }
 
 // publishLog tells the housekeeper the extent of the log.
 func (p *peer) publishLog() {

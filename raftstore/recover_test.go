@@ -141,6 +141,39 @@ func TestOpenFinishesRemoval(t *testing.T) {
 	require.NoError(t, s.Stop())
 }
 
+// A crash after a removal was applied and before the tombstone was written: the peer, whose log and vote are forgotten, must
+// not come back to life by a message on its way to it.
+func TestOpenBuriesRemovedPeer(t *testing.T) {
+	fs := vfs.NewCrashableMem()
+	d := openDisk(t, fs)
+	s := d.open(t)
+	require.NoError(t, s.Bootstrap(testRegion()))
+	rest := cloneRegion(testRegion())
+	rest.RegionEpoch.ConfVer++
+	rest.Peers = []*metapb.Peer{{Id: 9, StoreId: 9}}
+	p, l := s.regions.get(1), newApplyLoop(s)
+	l.mark(&p.applier)
+	require.NoError(t, l.setRegion(&p.applier, rest))
+	require.NoError(t, l.commit())
+	require.NoError(t, l.batch.Close())
+	require.NoError(t, d.data.Flush())
+	crashed := fs.CrashClone(vfs.CrashCloneCfg{})
+	require.NoError(t, s.Stop())
+	d.close(t)
+
+	d = openDisk(t, crashed)
+	defer d.close(t)
+	s = d.open(t)
+	require.Empty(t, s.Regions())
+	stale, err := s.loopOf(1).isTombstone(1, 2)
+	require.NoError(t, err)
+	require.True(t, stale, "the removed peer")
+	stale, err = s.loopOf(1).isTombstone(1, 12)
+	require.NoError(t, err)
+	require.False(t, stale, "a new peer")
+	require.NoError(t, s.Stop())
+}
+
 // Snapshots that are not what they should be are refused whole, and leave nothing behind.
 func TestMalformedSnapshots(t *testing.T) {
 	d := openDisk(t, vfs.NewMem())

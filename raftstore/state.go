@@ -15,7 +15,8 @@ import (
 // describes:
 //
 //	'a' region u64 -> applied index u64, its term u64
-//	'r' region u64 -> raft_serverpb.RegionLocalState, the region as of the applied index
+//	'r' region u64 -> raft_serverpb.RegionLocalState, the region as of the applied index; when the peer here has left it, with
+//	                  that peer among the removed ones
 const cfLocal storage.CF = 'm'
 
 // A region begins with this applied index and term. Above zero, so that a peer that begins with nothing cannot match
@@ -47,20 +48,26 @@ func decodeApplied(b []byte) (applied, error) {
 	return applied{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])}, nil
 }
 
-func encodeRegionState(region *metapb.Region) ([]byte, error) {
-	st := raft_serverpb.RegionLocalState{State: raft_serverpb.PeerState_Normal, Region: region}
+func encodeRegionState(region *metapb.Region, removed ...*metapb.Peer) ([]byte, error) {
+	st := raft_serverpb.RegionLocalState{State: raft_serverpb.PeerState_Normal, Region: region, RemovedRecords: removed}
 	return st.Marshal()
 }
 
 func decodeRegionState(b []byte) (*metapb.Region, error) {
+	region, _, err := decodeRemoval(b)
+	return region, err
+}
+
+// decodeRemoval also tells the peers that were removed.
+func decodeRemoval(b []byte) (region *metapb.Region, removed []*metapb.Peer, err error) {
 	var st raft_serverpb.RegionLocalState
 	if err := st.Unmarshal(b); err != nil {
-		return nil, fmt.Errorf("region state: %w", err)
+		return nil, nil, fmt.Errorf("region state: %w", err)
 	}
 	if st.Region == nil || st.Region.RegionEpoch == nil {
-		return nil, fmt.Errorf("region state without region")
+		return nil, nil, fmt.Errorf("region state without region")
 	}
-	return st.Region, nil
+	return st.Region, st.RemovedRecords, nil
 }
 
 // getter is the reading half of an engine or of its snapshot.
