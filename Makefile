@@ -5,11 +5,13 @@ COMMIT   ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 LDFLAGS   = -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 PKGS      = ./...
 FUZZTIME ?= 20s
+SEEDS    ?= 1000
+FIRST    ?= 1
 
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build release run dev fmt lint test race check bench judge fuzz audit clean tools clients ycsb juicefs kernels
+.PHONY: help build release run dev fmt lint test sim race check bench judge fuzz audit clean tools clients ycsb juicefs kernels
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +37,9 @@ lint: ## formatting, vet, import floors
 
 test: ## all tests
 	$(GO) test $(PKGS)
+
+sim: ## stores in a simulation, seeds FIRST to FIRST+SEEDS: make sim SEEDS=1000; make sim SEED=7 replays one and prints its trace
+	$(GO) test ./raftstore/raftsim -count 1 -timeout 24h -run TestSeeds $(if $(SEED),-v) -args -first $(FIRST) -seeds $(SEEDS) $(if $(SEED),-seed $(SEED))
 
 race: ## tests of concurrent packages under the race detector (needs cgo)
 	CGO_ENABLED=1 $(GO) test -race ./storage/... ./raftstore/... ./server/... ./sql-gateway/... ./coprocessor/...
