@@ -281,26 +281,29 @@ func (b *builder) join(j *ast.Join, sc *scope) (logical, []*name, error) {
 	return node, names, nil
 }
 
-// onCondition adds ON. Of an inner join it is a filter above, where subqueries find their place.
+// onCondition adds ON. Subqueries in it find their place under a filter: of an inner join above it, of an outer join on its
+// right side, which then refers to the left one, until decorrelate turns the filter into the join's condition.
 func (b *builder) onCondition(j *ast.Join, n *joinNode, names []*name, sc *scope) (logical, error) {
 	if j.On == nil {
 		return n, nil
 	}
-	inner := &scope{names: names, parent: sc.parent, ctes: sc.ctes}
-	c := &clause{b: b, scope: inner, where: "on clause"}
-	var node logical = n
-	if n.kind == joinInner {
-		c.plan = &node
+	var below logical = n
+	if n.kind != joinInner {
+		below = n.right
 	}
+	plan := below
+	c := &clause{b: b, scope: &scope{names: names, parent: sc.parent, ctes: sc.ctes}, where: "on clause", plan: &plan}
 	conds, err := c.condition(j.On.Expr)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if node == logical(n) {
+	case plan == below:
 		n.on = append(n.on, conds...)
 		return n, nil
+	case n.kind == joinInner:
+		return newSelect(plan, conds), nil
 	}
-	return newSelect(node, conds), nil
+	return &applyNode{joinNode: joinNode{kind: n.kind, left: n.left, right: newSelect(plan, append(n.on, conds...))}}, nil
 }
 
 // usingPairs finds the columns that USING or NATURAL equate.

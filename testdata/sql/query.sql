@@ -172,6 +172,31 @@ OK, 0 rows affected
 ERROR 1146
 
 sql
+SELECT d.name, e.name FROM dept d LEFT JOIN emp e ON e.dept = d.id AND e.id IN (SELECT boss FROM emp) ORDER BY 1, 2;
+SELECT d.name, e.name FROM dept d LEFT JOIN emp e ON e.dept = d.id AND NOT EXISTS (SELECT 1 FROM emp b WHERE b.boss = e.id) ORDER BY 1, 2;
+SELECT d.name, e.name FROM dept d LEFT JOIN emp e ON e.salary > (SELECT AVG(salary) FROM emp b WHERE b.dept = d.id) ORDER BY 1, 2;
+SELECT d.name, e.name FROM emp e RIGHT JOIN dept d ON e.dept = d.id AND e.salary >= ALL (SELECT salary FROM emp b WHERE b.dept = d.id) ORDER BY 1, 2;
+SELECT d.name, COUNT(e.id) FROM dept d LEFT JOIN emp e ON d.id = 1 AND d.id <= (SELECT COUNT(*) FROM emp b WHERE b.boss = e.boss) GROUP BY d.name ORDER BY 1;
+----
+empty	\N
+eng	ann
+ops	cid
+empty	\N
+eng	bob
+ops	dan
+empty	\N
+eng	ann
+eng	dan
+ops	ann
+ops	dan
+empty	\N
+eng	ann
+ops	dan
+empty	0
+eng	4
+ops	0
+
+sql
 CREATE INDEX isal ON emp (salary);
 SELECT name FROM emp WHERE salary > 95 ORDER BY salary;
 SELECT salary FROM emp WHERE salary < 85 ORDER BY salary DESC;
