@@ -56,8 +56,8 @@ bench: build tools ## benchmarks; docs/performance.md has figures of a named mac
 kernels: ## operators in memory beside the machine's bandwidth and DuckDB (needs a C compiler)
 	cd tools/kernels && CGO_ENABLED=1 $(GO) run .
 
-judge: ## functions against MariaDB 10.11, by a million evaluations: make judge JUDGE='root@tcp(127.0.0.1:3306)/'
-	$(GO) test ./tests/judge -count 1 -v -run 'TestJudge|TestModes|TestCollations|TestAggregates' -judge '$(JUDGE)'
+judge: ## functions and whole queries against MariaDB 10.11: make judge JUDGE='root@tcp(127.0.0.1:3306)/'
+	$(GO) test ./tests/judge -count 1 -v -run 'TestJudge|TestModes|TestCollations|TestAggregates|TestQueries' -judge '$(JUDGE)'
 
 fuzz: ## each fuzz target for FUZZTIME
 	@for file in $$(git grep -l '^func Fuzz' -- '*_test.go'); do \
