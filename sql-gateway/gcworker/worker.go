@@ -40,8 +40,9 @@ type Options struct {
 	ID         string
 	Client     *kvclient.Client
 	SafePoints SafePoints
-	// OldestTS is the least start timestamp of the transactions that run here, 0 if none runs.
-	OldestTS func() uint64
+	// OldestTS is the least start timestamp of the transactions that run here and began at or above a timestamp, 0 if
+	// there are none.
+	OldestTS func(from uint64) uint64
 	// Apply receives the settings of the cluster whenever they are read.
 	Apply  func(Settings)
 	Logger *slog.Logger
@@ -123,29 +124,46 @@ const (
 	barrierMin   = 10 * time.Second
 )
 
-// hold keeps safe points below the transactions of this gateway, unless they are older than anyone waits for.
-// Transactions younger than a few ticks are in no danger, as no life time is that short.
+// hold keeps safe points below the transactions of this gateway: of those that are not older than anyone waits for, nor below
+// the safe point already. Such a one is given up; its next request will tell the client.
 func (w *Worker) hold(ctx context.Context, now uint64, s Settings) error {
-	oldest := w.o.OldestTS()
-	if oldest == 0 || oldest > before(now, w.o.Tick) || oldest < before(now, s.MaxWait) {
-		if !w.barrier {
-			return nil
+	oldest := w.endangered(now, before(now, s.MaxWait))
+	if oldest != 0 {
+		state, err := w.o.SafePoints.GCState(ctx)
+		if err != nil {
+			return err
 		}
-		w.barrier = false
-		return w.o.SafePoints.DeleteGCBarrier(ctx, w.barrierID())
+		if oldest < state.TxnSafePoint {
+			oldest = w.endangered(now, state.TxnSafePoint)
+		}
 	}
-	state, err := w.o.SafePoints.GCState(ctx)
-	if err != nil {
-		return err
-	}
-	if oldest < state.TxnSafePoint { // too late: its next read will tell the client
-		return nil
+	if oldest == 0 {
+		return w.letGo(ctx)
 	}
 	if err := w.o.SafePoints.SetGCBarrier(ctx, w.barrierID(), oldest, max(barrierTicks*w.o.Tick, barrierMin)); err != nil {
 		return fmt.Errorf("keep the versions that transaction %d reads: %w", oldest, err)
 	}
 	w.barrier = true
 	return nil
+}
+
+// endangered is the start timestamp of the oldest transaction at or above from, 0 if it is younger than a few ticks: it is in no
+// danger then, as no life time is that short.
+func (w *Worker) endangered(now, from uint64) uint64 {
+	oldest := w.o.OldestTS(from)
+	if oldest > before(now, w.o.Tick) {
+		return 0
+	}
+	return oldest
+}
+
+// letGo takes the barrier away.
+func (w *Worker) letGo(ctx context.Context) error {
+	if !w.barrier {
+		return nil
+	}
+	w.barrier = false
+	return w.o.SafePoints.DeleteGCBarrier(ctx, w.barrierID())
 }
 
 func (w *Worker) barrierID() string { return "gateway/" + w.o.ID }
@@ -192,11 +210,7 @@ const leaveMax = 2 * time.Second
 func (w *Worker) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, leaveMax)
 	defer cancel()
-	var err error
-	if w.barrier {
-		err = w.o.SafePoints.DeleteGCBarrier(ctx, w.barrierID())
-	}
-	if err := errors.Join(err, w.resign(ctx)); err != nil {
+	if err := errors.Join(w.letGo(ctx), w.resign(ctx)); err != nil {
 		w.o.Logger.Debug("garbage collection: the lease runs out by itself", "err", err)
 	}
 }

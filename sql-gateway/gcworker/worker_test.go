@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ type gateways struct {
 	t       *testing.T
 	cluster *node.Cluster
 	client  *kvclient.Client
-	oldest  uint64 // of the first gateway's transactions
+	running []uint64 // start timestamps of all transactions
 	applied gcworker.Settings
 }
 
@@ -55,8 +56,16 @@ func start(t *testing.T) (g *gateways, clock *skewed) {
 func (g *gateways) worker(id string) *gcworker.Worker {
 	return gcworker.New(gcworker.Options{
 		ID: id, Client: g.client, SafePoints: g.cluster.PD(),
-		OldestTS: func() uint64 { return g.oldest }, Apply: func(s gcworker.Settings) { g.applied = s },
+		OldestTS: g.oldest, Apply: func(s gcworker.Settings) { g.applied = s },
 	})
+}
+
+func (g *gateways) oldest(from uint64) uint64 {
+	young := slices.DeleteFunc(slices.Clone(g.running), func(ts uint64) bool { return ts < from })
+	if len(young) == 0 {
+		return 0
+	}
+	return slices.Min(young)
 }
 
 func (g *gateways) safePoint() uint64 {
@@ -114,17 +123,23 @@ func TestTransactionsHoldTheSafePoint(t *testing.T) {
 	ctx := context.Background()
 	holder, leader := g.worker("holder"), g.worker("leader")
 	require.NoError(t, leader.Step(ctx))
-	g.oldest = g.now()
+	first := g.now()
+	g.running = []uint64{first}
 	clock.ahead = time.Hour
 	require.NoError(t, holder.Step(ctx)) // sets its barrier; the lease has run out, so that it leads, too
-	require.Equal(t, g.oldest, g.safePoint())
+	require.Equal(t, first, g.safePoint())
 	clock.ahead = 2 * time.Hour
+	second := g.now()
+	g.running = append(g.running, second)
 	require.NoError(t, holder.Step(ctx))
-	require.Equal(t, g.oldest, g.safePoint())
-	// A transaction that is a day old holds nothing any more.
+	require.Equal(t, first, g.safePoint())
+	// A transaction that is a day old holds nothing any more: the next one does.
 	clock.ahead = 25 * time.Hour
 	require.NoError(t, holder.Step(ctx))
-	require.Greater(t, g.safePoint(), g.oldest)
+	require.Equal(t, second, g.safePoint())
+	clock.ahead = 27 * time.Hour
+	require.NoError(t, holder.Step(ctx))
+	require.Greater(t, g.safePoint(), second)
 }
 
 func TestServicesHoldTheSafePoint(t *testing.T) {
@@ -170,7 +185,7 @@ func TestSettingsAreTheClusters(t *testing.T) {
 	require.Equal(t, moved, g.safePoint())
 }
 
-// A transaction that the safe point has passed already is past help and holds nothing.
+// A transaction that the safe point has passed already is past help and holds nothing; others do.
 func TestTransactionBelowTheSafePoint(t *testing.T) {
 	g, clock := start(t)
 	ctx := context.Background()
@@ -179,11 +194,15 @@ func TestTransactionBelowTheSafePoint(t *testing.T) {
 	clock.ahead = time.Hour
 	require.NoError(t, w.Step(ctx))
 	require.Greater(t, g.safePoint(), old)
-	g.oldest = old
+	young := g.now()
+	g.running = []uint64{old, young}
 	clock.ahead = 2 * time.Hour
-	moved := g.safePoint()
 	require.NoError(t, w.Step(ctx))
-	require.Greater(t, g.safePoint(), moved)
+	require.Equal(t, young, g.safePoint())
+	g.running = []uint64{old}
+	clock.ahead = 3 * time.Hour
+	require.NoError(t, w.Step(ctx))
+	require.Greater(t, g.safePoint(), young)
 }
 
 // A run that ended between the two safe points is finished by the next one.

@@ -76,7 +76,8 @@ type lockHeldError struct{ key []byte }
 func (e *lockHeldError) Error() string { return fmt.Sprintf("key %x: %v", e.key, ErrLockNoWait) }
 func (e *lockHeldError) Unwrap() error { return ErrLockNoWait }
 
-// GCTooEarlyError says that a read is too old: garbage collection may have taken what it would have seen.
+// GCTooEarlyError says that a read is too old, or the transaction that writes: garbage collection may have taken what it would
+// have seen.
 type GCTooEarlyError struct{ Message string }
 
 func (e *GCTooEarlyError) Error() string { return e.Message }

@@ -36,12 +36,12 @@ func (s *Server) runGC(ctx context.Context) {
 	}).Run(ctx)
 }
 
-// oldestTS is the least start timestamp of all transactions under way, 0 if there is none.
-func (s *Server) oldestTS() (oldest uint64) {
+// oldestTS is the least start timestamp at or above from of all transactions under way, 0 if there is none.
+func (s *Server) oldestTS(from uint64) (oldest uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for ses := range s.working {
-		if ts := ses.startTS.Load(); ts != 0 && (oldest == 0 || ts < oldest) {
+		if ts := ses.startTS.Load(); ts != 0 && ts >= from && (oldest == 0 || ts < oldest) {
 			oldest = ts
 		}
 	}

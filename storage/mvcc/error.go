@@ -74,7 +74,7 @@ func (e *DeadlockError) Error() string {
 	return fmt.Sprintf("deadlock: key %x is locked by transaction %d, which waits for this one", e.Pb.LockKey, e.Pb.LockTs)
 }
 
-// CollectedError says that a read asks for versions that garbage collection may have taken.
+// CollectedError says that a read, or the check of a new lock, asks for versions that garbage collection may have taken.
 type CollectedError struct{ TS, SafePoint uint64 }
 
 // The text begins as clients know it from TiDB; it has no form of its own in the protocol, so that is what they look for.

@@ -71,13 +71,14 @@ func raise(v *atomic.Uint64, ts uint64) {
 	}
 }
 
-// RaiseSafePoint has reads below ts refused from now on. It never goes down. Call it before collecting what lies below.
+// RaiseSafePoint has reads below ts refused from now on, and new locks of transactions that began there: what tells them that
+// others have written may be collected, too. It never goes down. Call it before collecting what lies below.
 func (c *Concurrency) RaiseSafePoint(ts uint64) { raise(&c.safe, ts) }
 
-// SafePoint returns the timestamp below which reads are refused.
+// SafePoint returns the timestamp below which reads and new locks are refused.
 func (c *Concurrency) SafePoint() uint64 { return c.safe.Load() }
 
-// CheckSafePoint is the last step of opening a read: *mvcc.CollectedError if the snapshot taken before may lack versions
+// CheckSafePoint is the last step of opening a read, or the snapshot of a new lock: *mvcc.CollectedError if the snapshot taken before may lack versions
 // that are visible at ts. Whatever was collected before the snapshot was so after the safe point had been raised.
 func (c *Concurrency) CheckSafePoint(ts uint64) error {
 	if safe := c.safe.Load(); ts < safe {

@@ -44,7 +44,7 @@ func (h *history) at(key string, ts uint64) (val string) {
 
 // commit writes one key in a transaction of its own.
 func (h *history) commit(op kvrpcpb.Op, key, val string) {
-	h.ts += 2
+	h.ts = max(h.ts+2, h.m.conc.SafePoint())
 	resp, err := h.m.Prewrite(context.Background(), &kvrpcpb.PrewriteRequest{
 		Context: storagetest.Context(), PrimaryLock: []byte(key), StartVersion: h.ts, LockTtl: 3000, TryOnePc: true,
 		Mutations: []*kvrpcpb.Mutation{{Op: op, Key: []byte(key), Value: []byte(val)}},
@@ -245,4 +245,15 @@ func TestGCBesideWriters(t *testing.T) {
 			require.Greater(t, w.CommitTs, old.ts)
 		}
 	}
+}
+
+// A transaction that began below the safe point takes no locks: what would tell it of a conflict may be gone.
+func TestNoLocksBelowTheSafePoint(t *testing.T) {
+	_, w := newLedStore(t)
+	require.Nil(t, w.lock(10, -1, "a"))
+	w.m.conc.RaiseSafePoint(20)
+	require.Contains(t, w.lock(10, -1, "b").GetAbort(), "GC life time")
+	require.Contains(t, w.held(10, "a").GetAbort(), "GC life time")
+	require.Nil(t, w.lock(20, -1, "b"))
+	require.Nil(t, w.held(20, "b"))
 }

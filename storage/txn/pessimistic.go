@@ -84,6 +84,9 @@ func (m *Manager) tryLock(ctx context.Context, r *lockRequest) error {
 	}
 	r.losses = m.waits.losses.Load()
 	return m.write(ctx, r.req.Context, sortedKeys(keys), func(c *command) error {
+		if err := m.conc.CheckSafePoint(r.req.StartVersion); err != nil {
+			return err
+		}
 		for i := range r.keys {
 			blocked, err := r.lockKey(c, &r.keys[i])
 			if err != nil {

@@ -175,6 +175,9 @@ func (p *prewrite) pessimistic() bool { return p.req.ForUpdateTs > 0 }
 
 // run checks and writes.
 func (p *prewrite) run(c *command) error {
+	if err := c.m.conc.CheckSafePoint(p.req.StartVersion); err != nil {
+		return err
+	}
 	if p.choosesTS() && !c.synced {
 		return &storage.RegionError{Pb: &errorpb.Error{
 			Message:               "max_ts is not known yet",

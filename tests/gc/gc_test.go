@@ -136,18 +136,22 @@ func TestOldVersionsGo(t *testing.T) {
 	require.NotZero(t, c.Nodes.Stores()[0].Status().GC.Versions)
 }
 
-// TestReadsBelowTheSafePoint are refused, by every way of reading, with the error that clients of TiDB know.
+// TestReadsBelowTheSafePoint are refused, by every way of reading, with the error that clients of TiDB know; so are commits.
 func TestReadsBelowTheSafePoint(t *testing.T) {
 	c := start(t, 1)
 	ctx := context.Background()
 	c.Exec("CREATE TABLE t (id BIGINT PRIMARY KEY, v INT)", "INSERT INTO t VALUES (1, 1), (2, 2)")
-	set(t, c, func(s *gcworker.Settings) { s.MaxWait = 600 * time.Millisecond }) // nobody waits for a transaction
 	tx, err := c.DB.Begin()
 	require.NoError(t, err)
 	require.Equal(t, 3, sum(t, tx))
+	writer, err := c.DB.Begin()
+	require.NoError(t, err)
+	_, err = writer.Exec("INSERT INTO t VALUES (3, 3)")
+	require.NoError(t, err)
 	old, err := c.Client.TS(ctx)
 	require.NoError(t, err)
 	c.Exec("UPDATE t SET v = 10")
+	set(t, c, func(s *gcworker.Settings) { s.MaxWait = 600 * time.Millisecond }) // nobody waits for a transaction
 	var early *kvclient.GCTooEarlyError
 	eventually(t, "the safe point has passed", func() bool {
 		_, err = c.Client.Snapshot(old).Get(ctx, rowKey(t, c, "t", 1))
@@ -161,6 +165,9 @@ func TestReadsBelowTheSafePoint(t *testing.T) {
 		require.Contains(t, e.Message, "GC life time is shorter than transaction duration")
 	}
 	require.NoError(t, tx.Rollback())
+	var e *driver.MySQLError
+	require.ErrorAs(t, writer.Commit(), &e)
+	require.EqualValues(t, 9006, e.Number)
 	_, _, _, err = c.Client.Snapshot(old).Scan(ctx, kvclient.KeyRange{}, true).Next()
 	require.ErrorAs(t, err, &early)
 	require.Equal(t, 20, sum(t, c.DB))

@@ -107,7 +107,8 @@ func (b *bank) move(rng *rand.Rand) {
 		}
 		err := b.transfer(from, to, rng.IntN(balance/2))
 		var conflict *kvclient.WriteConflictError
-		if err != nil && !errors.As(err, &conflict) && !errors.Is(err, kvclient.ErrRolledBack) {
+		var early *kvclient.GCTooEarlyError
+		if err != nil && !errors.As(err, &conflict) && !errors.As(err, &early) && !errors.Is(err, kvclient.ErrRolledBack) {
 			b.t.Errorf("transfer: %v", err)
 			return
 		}
