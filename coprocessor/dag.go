@@ -32,6 +32,7 @@ type dagRun struct {
 	given    []*executor.Broadcast // the rows of receivers that came beside the request
 	received []*executor.Broadcast // rows that came in receivers
 	channels []*channel
+	sink     *batchSink // nil: rows go into the response
 	op       executor.Operator
 	slot     *slot
 	offsets  []uint32
@@ -40,19 +41,19 @@ type dagRun struct {
 	rows uint64
 }
 
-// runDAG executes a DAG request, given the rows of its receivers or not. Rows go to sink, or into the response where sink is nil.
-func (e *Endpoint) runDAG(ctx context.Context, req *coprocessor.Request, given []*executor.Broadcast, sink func(executor.Batch) error) (*coprocessor.Response, error) {
+// runDAG executes a DAG request, given the rows of its receivers or not. Rows go to sink, or into the response where that is nil.
+func (e *Endpoint) runDAG(ctx context.Context, req *coprocessor.Request, given []*executor.Broadcast, sink *batchSink) (*coprocessor.Response, error) {
 	dag, err := DecodeDAG(req.Data)
 	if err != nil {
 		return nil, err
 	}
-	r := &dagRun{e: e, req: req, dag: dag, given: given, offsets: dag.OutputOffsets, begin: e.opts.Now()}
+	r := &dagRun{e: e, req: req, dag: dag, given: given, sink: sink, offsets: dag.OutputOffsets, begin: e.opts.Now()}
 	view, err := e.open(ctx, req, dag.GetStartTsFallback(), recordRanges(dag.Executors)...)
 	if err != nil {
 		return nil, err
 	}
 	r.view = view
-	resp, err := r.execute(ctx, sink)
+	resp, err := r.execute(ctx)
 	return resp, errors.Join(err, r.close())
 }
 
@@ -69,7 +70,7 @@ func (r *dagRun) close() error {
 	return errors.Join(err, r.closeReaders(), r.view.snap.Close())
 }
 
-func (r *dagRun) execute(ctx context.Context, sink func(executor.Batch) error) (*coprocessor.Response, error) {
+func (r *dagRun) execute(ctx context.Context) (*coprocessor.Response, error) {
 	if r.unchanged() {
 		return &coprocessor.Response{IsCacheHit: true, CacheLastVersion: r.view.snap.DataVersion()}, nil
 	}
@@ -81,11 +82,11 @@ func (r *dagRun) execute(ctx context.Context, sink func(executor.Batch) error) (
 		if r.slot, err = r.e.slots.queue(r.req.GetContext()); err != nil {
 			return nil, err
 		}
-		if err := r.checkLocks(sink != nil); err != nil {
+		if err := r.checkLocks(); err != nil {
 			return nil, err
 		}
 	}
-	out := r.newOutput(sink)
+	out := r.newOutput()
 	finished, err := r.pull(ctx, out)
 	evaluation := new(value.Error)
 	if err != nil && !errors.As(err, &evaluation) {
@@ -120,9 +121,9 @@ func (r *dagRun) isSmall() bool {
 
 // checkLocks looks for locks in all ranges before the first row goes to a sink: a lock that turned up later would be met
 // by a client that cannot ask for the same rows again. A small request gives all its rows at once.
-func (r *dagRun) checkLocks(streams bool) error {
+func (r *dagRun) checkLocks() error {
 	ranges := r.req.Ranges
-	if !streams || len(ranges) == 0 {
+	if r.sink == nil || len(ranges) == 0 {
 		return nil
 	}
 	for _, kr := range recordRanges(r.dag.Executors) {
@@ -220,6 +221,11 @@ func (r *dagRun) pageSize() uint64 {
 		return math.MaxUint64
 	}
 	return r.req.PagingSize
+}
+
+// tracks reports whether batches go out with how far the scan has come.
+func (r *dagRun) tracks() bool {
+	return r.sink != nil && r.sink.tracks && r.scans == 1 && passesRows(r.root)
 }
 
 // passesRows reports whether the executors hand on the rows of each batch before they read the next. A Limit does so at

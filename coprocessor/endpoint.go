@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/pingcap/kvproto/pkg/coprocessor"
@@ -45,6 +46,8 @@ type Endpoint struct {
 	opts  Options
 	slots *slots
 	metrics
+
+	running atomic.Int64
 }
 
 // NewEndpoint serves the regions of store; c has the locks that are only in memory.
@@ -94,6 +97,23 @@ func (e *Endpoint) handleOne(ctx context.Context, req *coprocessor.Request) *cop
 // plan's receivers, one for each; nil if the request has them itself. The response is like
 // Handle's, but its data has no rows. An error is sink's, or the context's.
 func (e *Endpoint) Stream(ctx context.Context, req *coprocessor.Request, given []*executor.Broadcast, sink func(executor.Batch) error) (*coprocessor.Response, error) {
+	return e.stream(ctx, req, given, &batchSink{take: func(b executor.Batch, _ *coprocessor.KeyRange) error { return sink(b) }})
+}
+
+// StreamScanned is Stream for who may have to go on elsewhere: sink also learns which keys the batches so far are the whole
+// answer to. It is nil where that cannot be said, as the plan keeps rows back.
+func (e *Endpoint) StreamScanned(ctx context.Context, req *coprocessor.Request, given []*executor.Broadcast, sink func(b executor.Batch, scanned *coprocessor.KeyRange) error) (*coprocessor.Response, error) {
+	return e.stream(ctx, req, given, &batchSink{take: sink, tracks: true})
+}
+
+// batchSink is where the batches of a stream go. Where the plan allows it, one that tracks is told with each how far the scan has
+// come.
+type batchSink struct {
+	take   func(b executor.Batch, scanned *coprocessor.KeyRange) error
+	tracks bool
+}
+
+func (e *Endpoint) stream(ctx context.Context, req *coprocessor.Request, given []*executor.Broadcast, sink *batchSink) (*coprocessor.Response, error) {
 	if req.GetTp() != tpDAG {
 		return &coprocessor.Response{OtherError: fmt.Sprintf("request type %d has no batches", req.GetTp())}, nil
 	}
@@ -103,8 +123,13 @@ func (e *Endpoint) Stream(ctx context.Context, req *coprocessor.Request, given [
 	return e.run(ctx, req, given, sink)
 }
 
-// run does the work of both entrances: sink is nil for Handle.
-func (e *Endpoint) run(ctx context.Context, req *coprocessor.Request, given []*executor.Broadcast, sink func(executor.Batch) error) (resp *coprocessor.Response, err error) {
+// Running is the number of requests under way, those that wait for others among them.
+func (e *Endpoint) Running() int { return int(e.running.Load()) }
+
+// run does the work of all entrances: sink is nil for Handle.
+func (e *Endpoint) run(ctx context.Context, req *coprocessor.Request, given []*executor.Broadcast, sink *batchSink) (resp *coprocessor.Response, err error) {
+	e.running.Add(1)
+	defer e.running.Add(-1)
 	begin := e.opts.Now()
 	defer func() {
 		// One query that meets a bug must not take the store's other regions down.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	copb "github.com/pingcap/kvproto/pkg/coprocessor"
+	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 	"github.com/pingcap/tipb/go-tipb"
 	"github.com/stretchr/testify/require"
@@ -387,6 +388,52 @@ func TestSinkError(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	_, err = tb.cop.Stream(ctx, tb.request(scan(false)), nil, func(executor.Batch) error { cancel(); return nil })
 	require.ErrorIs(t, err, context.Canceled)
+}
+
+// Who is told what the batches so far answer for, asks for the rest and gets the other rows, neither twice nor not at all. A plan
+// that keeps rows back does not tell.
+func TestScanned(t *testing.T) {
+	tb := newTable(t, 20_000)
+	read := func(req *copb.Request, batches int) (handles []int64, scanned *copb.KeyRange) {
+		enough := errors.New("enough")
+		_, err := tb.cop.StreamScanned(context.Background(), req, nil, func(b executor.Batch, upTo *copb.KeyRange) error {
+			for i := range b.Len() {
+				handles = append(handles, b.Cols[0].(*array.Int64).Value(b.Row(i)))
+			}
+			scanned = upTo
+			if batches--; batches == 0 {
+				return enough
+			}
+			return nil
+		})
+		if err != nil {
+			require.Equal(t, enough, err)
+		}
+		return handles, scanned
+	}
+	for _, desc := range []bool{false, true} {
+		for batches := 1; batches < 4; batches++ {
+			req := tb.request(scan(desc, where(tipb.ScalarFuncSig_GTInt, 40)))
+			want, _ := read(req, -1)
+			got, scanned := read(req, batches)
+			require.Less(t, len(got), len(want))
+			rest := *req.Ranges[0]
+			if desc {
+				require.Equal(t, rest.End, scanned.End)
+				rest.End = scanned.Start
+			} else {
+				require.Equal(t, rest.Start, scanned.Start)
+				rest.Start = scanned.End
+			}
+			req.Ranges = []*copb.KeyRange{&rest}
+			others, _ := read(req, -1)
+			require.Equal(t, want, append(got, others...))
+		}
+	}
+	top := &tipb.TopN{Limit: 10_000, OrderBy: []*tipb.ByItem{{Expr: columnRef(0), Desc: true}}}
+	_, scanned := read(tb.request(scan(false, &tipb.Executor{Tp: tipb.ExecType_TypeTopN, TopN: top})), 1)
+	require.Nil(t, scanned)
+	require.Zero(t, tb.cop.Running())
 }
 
 // stuck is a store whose snapshots never come.

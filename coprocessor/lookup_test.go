@@ -15,6 +15,7 @@ import (
 	"github.com/pingcap/tipb/go-tipb"
 	"github.com/stretchr/testify/require"
 
+	"github.com/scree-db/scree/codec/chunk"
 	"github.com/scree-db/scree/codec/column"
 	"github.com/scree-db/scree/codec/datum"
 	"github.com/scree-db/scree/codec/memcmp"
@@ -223,15 +224,14 @@ func TestWholePlans(t *testing.T) {
 	}
 }
 
-// broadcastDAG joins the table's rows of a range on v with rows that come along, and counts them by their name.
-func broadcastDAG(t *testing.T, flags uint64) (*tipb.DAGRequest, *executor.Broadcast) {
+// broadcastDAG joins the table's rows on v with rows that come along.
+func broadcastDAG(flags uint64) (*tipb.DAGRequest, executor.Batch) {
 	parent := uint32(2)
 	given := column.NewBuilder(intType, 3)
 	for _, v := range []int64{20, 30, 70} {
 		given.AppendInt64(v)
 	}
-	rows, err := executor.NewBroadcast([]*tipb.FieldType{intType}, []executor.Batch{{Cols: []arrow.Array{given.Detach()}, Rows: 3}}, nil)
-	require.NoError(t, err)
+	rows := executor.Batch{Cols: []arrow.Array{given.Detach()}, Rows: 3}
 	receiver := &tipb.ExchangeReceiver{FieldTypes: []*tipb.FieldType{intType}}
 	dag := scan(false, &tipb.Executor{Tp: tipb.ExecType_TypeExchangeReceiver, ExchangeReceiver: receiver},
 		&tipb.Executor{Tp: tipb.ExecType_TypeJoin, Join: &tipb.Join{JoinType: tipb.JoinType_TypeInnerJoin, InnerIdx: 1,
@@ -245,7 +245,9 @@ func broadcastDAG(t *testing.T, flags uint64) (*tipb.DAGRequest, *executor.Broad
 func TestReceiver(t *testing.T) {
 	tb := newTable(t, 10)
 	want := []string{"row 2 20", "row 3 30", "row 7 70"}
-	dag, rows := broadcastDAG(t, executor.FlagWholePlans)
+	dag, batch := broadcastDAG(executor.FlagWholePlans)
+	rows, err := executor.NewBroadcast([]*tipb.FieldType{intType}, []executor.Batch{batch}, nil)
+	require.NoError(t, err)
 	fields, err := coprocessor.Fields(dag)
 	require.NoError(t, err)
 	require.Len(t, fields, 2)
@@ -264,7 +266,9 @@ func TestReceiver(t *testing.T) {
 	receiver := dag.Executors[1].ExchangeReceiver
 	_, s := tb.handle(tb.request(dag))
 	require.Empty(t, tb.rows(s, textType, intType), "no rows, none to join with")
-	require.NoError(t, rows.Fill(receiver))
+	data, err := chunk.AppendChunk(nil, batch, []uint32{0}, receiver.FieldTypes)
+	require.NoError(t, err)
+	receiver.EncodedTaskMeta = [][]byte{data}
 	_, s = tb.handle(tb.request(dag))
 	require.Equal(t, want, tb.rows(s, textType, intType))
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/pingcap/kvproto/pkg/coprocessor"
 	"github.com/pingcap/tipb/go-tipb"
 
 	"github.com/scree-db/scree/codec/chunk"
@@ -14,18 +15,22 @@ import (
 // output takes the rows of a run: into the response, or to a sink.
 type output struct {
 	response *tipb.SelectResponse
-	fields   []*tipb.FieldType // of all columns
-	offsets  []uint32          // of those to output
-	sink     func(executor.Batch) error
+	fields   []*tipb.FieldType            // of all columns
+	offsets  []uint32                     // of those to output
+	sink     *batchSink                   // nil: into the response
+	scanned  func() *coprocessor.KeyRange // what the rows so far are the answer to; nil: not known before the end
 	slot     *slot
 	bytes    int
 	max      int
 }
 
 // newOutput chooses the encoding: TypeDefault where TypeChunk is not asked for or not possible.
-func (r *dagRun) newOutput(sink func(executor.Batch) error) *output {
+func (r *dagRun) newOutput() *output {
 	o := r.newChannel(r.op.Fields(), r.offsets)
-	o.sink, o.slot = sink, r.slot
+	o.sink, o.slot = r.sink, r.slot
+	if r.tracks() {
+		o.scanned = r.main().scanned
+	}
 	for range r.dag.IntermediateOutputChannels {
 		o.response.IntermediateOutputs = append(o.response.IntermediateOutputs, &tipb.IntermediateOutput{EncodeType: o.response.EncodeType})
 	}
@@ -63,7 +68,11 @@ const (
 func (o *output) add(ctx context.Context, b executor.Batch) error {
 	if o.sink != nil {
 		o.slot.give()
-		if err := o.sink(o.project(b)); err != nil {
+		var scanned *coprocessor.KeyRange
+		if o.scanned != nil {
+			scanned = o.scanned()
+		}
+		if err := o.sink.take(o.project(b), scanned); err != nil {
 			return sinkError{err}
 		}
 		return o.slot.take(ctx)

@@ -16,8 +16,8 @@ import (
 // different regions. Its rows are gathered once, and the first join that needs a table over their keys makes it for all.
 // The joins are those of one executor, and so have the same keys. Safe for concurrent use, until Close.
 //
-// In a plan it is an ExchangeReceiver, whose operator is Source; where a plan travels to another process, the rows are in
-// the receiver (Fill, ReadBroadcast).
+// In a plan it is an ExchangeReceiver, whose operator is Source. Where a plan travels to another process, the rows go there
+// once (CopyAt) for all requests; they can also be in the receiver itself (ReadBroadcast).
 type Broadcast struct {
 	fields  []*tipb.FieldType
 	batches []Batch
@@ -27,8 +27,12 @@ type Broadcast struct {
 	held  int64      // bytes charged to memory
 	spare int64      // of these, kept for the table
 	table *joinTable // nil: nobody has asked for it yet
-	wire  [][]byte   // the rows as a receiver has them; nil: nobody has asked for them yet
+
+	copies copies
 }
+
+// ErrNoRoom says that there is not enough memory for a Broadcast, where it was made or where a copy was wanted.
+var ErrNoRoom = errors.New("executor: no room for the rows that go to all stores")
 
 // NewBroadcast makes one of dense batches, which belong to it from now on and are charged to memory.
 func NewBroadcast(fields []*tipb.FieldType, batches []Batch, memory *Memory) (*Broadcast, error) {
@@ -78,34 +82,13 @@ func ReadBroadcast(r *tipb.ExchangeReceiver, memory *Memory) (*Broadcast, error)
 	return NewBroadcast(fields, batches, memory)
 }
 
-// Fill puts the rows into a receiver.
-func (b *Broadcast) Fill(r *tipb.ExchangeReceiver) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.wire == nil {
-		if err := b.encode(); err != nil {
-			return err
-		}
+// Add appends a dense batch, which belongs to the Broadcast from now on, before anyone uses it.
+func (b *Broadcast) Add(batch Batch) error {
+	if err := b.charge(column.Size(batch)); err != nil {
+		return fmt.Errorf("%w: %w", ErrNoRoom, err)
 	}
-	r.FieldTypes, r.EncodedTaskMeta = b.fields, b.wire
+	b.batches = append(b.batches, batch)
 	return nil
-}
-
-func (b *Broadcast) encode() error {
-	all := make([]uint32, len(b.fields))
-	for i := range all {
-		all[i] = uint32(i)
-	}
-	wire, size := make([][]byte, len(b.batches)), 0
-	for i, batch := range b.batches {
-		var err error
-		if wire[i], err = chunk.AppendChunk(nil, batch, all, b.fields); err != nil {
-			return fmt.Errorf("executor: encode the rows of a receiver: %w", err)
-		}
-		size += len(wire[i])
-	}
-	b.wire = wire
-	return b.charge(int64(size))
 }
 
 // Source hands out the rows to one operator tree. A join that has it for its build side takes the table instead.
@@ -154,8 +137,9 @@ func (b *Broadcast) charge(n int64) error {
 	return nil
 }
 
-// Close gives the memory back, when no tree uses it any more.
+// Close gives the memory back and closes the copies, when no tree uses it any more.
 func (b *Broadcast) Close() {
+	b.copies.close()
 	b.memory.Shrink(b.held)
 	b.held = 0
 }

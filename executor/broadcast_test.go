@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"pgregory.net/rapid"
 
+	"github.com/scree-db/scree/codec/chunk"
 	"github.com/scree-db/scree/codec/column"
 	"github.com/scree-db/scree/codec/row"
 	"github.com/scree-db/scree/codec/tablekey"
@@ -73,8 +75,7 @@ func TestBroadcastAgainstNestedLoops(t *testing.T) {
 		memory := NewMemory(1 << 20)
 		shared := broadcastFrom(t, tbl(types(bigint, bigint), text(right)...), memory)
 		if bit.Draw(rt, "travels") {
-			r := new(tipb.ExchangeReceiver)
-			require.NoError(rt, shared.Fill(r))
+			r := receiverOf(t, shared)
 			shared.Close()
 			var err error
 			shared, err = ReadBroadcast(r, memory)
@@ -165,11 +166,66 @@ func TestBroadcastMemory(t *testing.T) {
 	require.Zero(t, memory.Used())
 }
 
+// receiverOf is a receiver that has the rows itself.
+func receiverOf(t *testing.T, b *Broadcast) *tipb.ExchangeReceiver {
+	r := &tipb.ExchangeReceiver{FieldTypes: b.fields}
+	for _, batch := range b.batches {
+		data, err := chunk.AppendChunk(nil, batch, identityOffsets(len(b.fields)), b.fields)
+		require.NoError(t, err)
+		r.EncodedTaskMeta = append(r.EncodedTaskMeta, data)
+	}
+	return r
+}
+
+func identityOffsets(n int) []uint32 {
+	out := make([]uint32, n)
+	for i := range out {
+		out[i] = uint32(i)
+	}
+	return out
+}
+
+// place is where a test's copies are.
+type place struct {
+	made, closed int
+	err          error
+}
+
+func (p *place) copy([]*tipb.FieldType, []Batch) (Copy, error) {
+	p.made++
+	return placed{p}, p.err
+}
+
+// placed is a copy, of which a place may have several one after another.
+type placed struct{ at *place }
+
+func (p placed) Close() { p.at.closed++ }
+
+// A copy is made once for each place, again after it was lost, never again where there is no room, and closed with the rows.
+func TestCopies(t *testing.T) {
+	shared := broadcastFrom(t, tbl(types(bigint), "1", "2"), nil)
+	here, there, full, broken := &place{}, &place{}, &place{err: fmt.Errorf("full: %w", ErrNoRoom)}, &place{err: errors.New("broken")}
+	for range 2 {
+		for _, p := range []*place{here, there, full, broken} {
+			_, err := shared.CopyAt(p, p.copy)
+			require.ErrorIs(t, err, p.err)
+		}
+	}
+	lost, err := shared.CopyAt(here, here.copy)
+	require.NoError(t, err)
+	shared.DropCopy(here, lost)
+	shared.DropCopy(there, lost) // not that one
+	_, err = shared.CopyAt(here, here.copy)
+	require.NoError(t, err)
+	require.Equal(t, []place{{2, 1, nil}, {1, 0, nil}, {1, 0, full.err}, {2, 0, broken.err}}, []place{*here, *there, *full, *broken})
+	shared.Close()
+	require.Equal(t, []int{2, 1, 0, 0}, []int{here.closed, there.closed, full.closed, broken.closed})
+}
+
 // What is wrong with the rows of a receiver is said.
 func TestReadBroadcastRefuses(t *testing.T) {
 	shared := broadcastFrom(t, tbl(types(bigint), "1", "2"), nil)
-	good := new(tipb.ExchangeReceiver)
-	require.NoError(t, shared.Fill(good))
+	good := receiverOf(t, shared)
 	for name, r := range map[string]*tipb.ExchangeReceiver{
 		"nothing":   nil,
 		"no types":  {EncodedTaskMeta: good.EncodedTaskMeta},

@@ -7,7 +7,6 @@ import (
 	"math"
 	"strings"
 
-	"github.com/pingcap/tipb/go-tipb"
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
 
@@ -136,7 +135,7 @@ func (f *ctlFlags) run(ctx context.Context, out io.Writer, args []string, do ctl
 		return err
 	}
 	defer func() { err = errors.Join(err, pd.Close()) }()
-	dialer := node.NewDialer(nil, tipb.EncodeType_TypeChunk)
+	dialer := node.NewDialer()
 	defer func() { err = errors.Join(err, dialer.Close()) }()
 	client := kvclient.New(pd, dialer, kvclient.Options{})
 	defer func() { err = errors.Join(err, client.Close()) }()

@@ -76,7 +76,7 @@ func runDAG(ctx context.Context, f dagFlags, out io.Writer) (err error) {
 	if f.defaultEncoding {
 		encode = tipb.EncodeType_TypeDefault
 	}
-	dialer := node.NewDialer(nil, encode)
+	dialer := node.NewEncodedDialer(encode)
 	defer func() { err = errors.Join(err, dialer.Close()) }()
 	client := kvclient.New(pd, dialer, kvclient.Options{})
 	defer func() { err = errors.Join(err, client.Close()) }()

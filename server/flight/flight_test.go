@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +31,7 @@ import (
 	"github.com/scree-db/scree/codec/tablekey"
 	"github.com/scree-db/scree/codec/value"
 	"github.com/scree-db/scree/coprocessor"
+	"github.com/scree-db/scree/executor"
 	scree "github.com/scree-db/scree/server/flight"
 	"github.com/scree-db/scree/server/transport"
 	"github.com/scree-db/scree/storage/storagetest"
@@ -46,26 +48,64 @@ const (
 type server struct {
 	*testing.T
 	txn       *txn.Manager
+	endpoint  *coprocessor.Endpoint
 	placement *placement
 	client    flight.Client
+	gateway   *scree.Client    // a client that does
+	sides     *executor.Memory // of the rows of receivers
+	relay     *relay
 }
+
+// relay counts calls on their way to a service that can be replaced by one that knows nothing of them.
+type relay struct {
+	flight.FlightServer
+	at   atomic.Pointer[scree.Service]
+	puts atomic.Int64
+}
+
+func (r *relay) DoGet(ticket *flight.Ticket, stream flight.FlightService_DoGetServer) error {
+	return r.at.Load().DoGet(ticket, stream)
+}
+
+func (r *relay) DoPut(stream flight.FlightService_DoPutServer) error {
+	r.puts.Add(1)
+	return r.at.Load().DoPut(stream)
+}
+
+// puts is how often rows of receivers were put.
+func (s *server) puts() int { return int(s.relay.puts.Load()) }
+
+// forget lets a new service, with the same data, take the place of the old one.
+func (s *server) forget() {
+	service := scree.New(scree.Deps{ClusterID: clusterID, Coprocessor: s.endpoint, Placement: s.placement, Sides: s.sides})
+	s.relay.FlightServer = service
+	s.relay.at.Store(service)
+}
+
+// sidesMax is the memory for rows of receivers.
+const sidesMax = 1 << 20
 
 func serve(t *testing.T) *server {
 	store, locks := storagetest.New(t), txn.NewConcurrency()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	s := &server{T: t, txn: txn.NewManager(store, locks, txn.ManagerOptions{}), placement: &placement{}}
-	service := scree.New(scree.Deps{
-		ClusterID: clusterID, Coprocessor: coprocessor.NewEndpoint(store, locks, coprocessor.Options{}), Placement: s.placement,
-	})
+	s := &server{
+		T: t, txn: txn.NewManager(store, locks, txn.ManagerOptions{}), endpoint: coprocessor.NewEndpoint(store, locks, coprocessor.Options{}),
+		placement: &placement{}, sides: executor.NewMemory(sidesMax), relay: &relay{},
+	}
+	s.forget()
 	g := grpc.NewServer(append(transport.ServerOptions(), grpc.WaitForHandlers(true))...)
-	flight.RegisterFlightServiceServer(g, service)
+	flight.RegisterFlightServiceServer(g, s.relay)
 	served := make(chan error, 1)
 	go func() { served <- g.Serve(listener) }()
+	conn, err := transport.Dial(listener.Addr().String())
+	require.NoError(t, err)
+	s.gateway = scree.NewClient(conn)
 	s.client, err = flight.NewClientWithMiddleware(listener.Addr().String(), nil, nil, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		require.NoError(t, s.client.Close())
+		require.NoError(t, conn.Close())
 		g.Stop()
 		require.NoError(t, <-served)
 	})

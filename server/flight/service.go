@@ -37,19 +37,22 @@ type Deps struct {
 	ClusterID   uint64
 	Coprocessor *coprocessor.Endpoint
 	Placement   Placement
+	// Sides is what the rows of plans' receivers draw on, which gateways put here; nil: they are not bounded.
+	Sides *executor.Memory
 }
 
 // Service is safe for concurrent use. Methods of Flight that it does not have answer Unimplemented.
 type Service struct {
 	flight.BaseFlightServer
-	d Deps
+	d     Deps
+	sides *sides
 }
 
 var _ flight.FlightServer = (*Service)(nil)
 
 // New makes a service.
 func New(d Deps) *Service {
-	return &Service{d: d}
+	return &Service{d: d, sides: newSides(d.Sides)}
 }
 
 // WarningCount is the trailer with the number of warnings that a stream's evaluation met; absent if there were none.
@@ -60,6 +63,9 @@ const requestDAG = 103
 
 // DoGet implements flight.FlightServer.
 func (s *Service) DoGet(ticket *flight.Ticket, stream flight.FlightService_DoGetServer) error {
+	if h, _ := metadata.FromIncomingContext(stream.Context()); wantsPhysical(h) {
+		return s.getPhysical(h, ticket.GetTicket(), stream)
+	}
 	req, dag, err := s.decode(ticket.GetTicket())
 	if err != nil {
 		return err
@@ -90,17 +96,26 @@ func (s *Service) DoGet(ticket *flight.Ticket, stream flight.FlightService_DoGet
 	return asStatus(w.Close()) // sends the schema if there were no rows
 }
 
-// decode reads a request and checks what the stream relies on.
-func (s *Service) decode(data []byte) (*copb.Request, *tipb.DAGRequest, error) {
+// decodeRequest reads a request that this store can be asked.
+func (s *Service) decodeRequest(data []byte) (*copb.Request, error) {
 	req := new(copb.Request)
 	if err := req.Unmarshal(data); err != nil {
-		return nil, nil, status.Errorf(codes.InvalidArgument, "decode coprocessor request: %v", err)
+		return nil, status.Errorf(codes.InvalidArgument, "decode coprocessor request: %v", err)
 	}
 	if id := req.GetContext().GetClusterId(); id != 0 && id != s.d.ClusterID {
-		return nil, nil, status.Errorf(codes.InvalidArgument, "cluster id mismatch, request: %d, store: %d", id, s.d.ClusterID)
+		return nil, status.Errorf(codes.InvalidArgument, "cluster id mismatch, request: %d, store: %d", id, s.d.ClusterID)
 	}
 	if v := req.GetContext().GetApiVersion(); v != kvrpcpb.APIVersion_V1 {
-		return nil, nil, status.Errorf(codes.InvalidArgument, "api version %s is not supported, this store speaks V1", v)
+		return nil, status.Errorf(codes.InvalidArgument, "api version %s is not supported, this store speaks V1", v)
+	}
+	return req, nil
+}
+
+// decode reads a request and checks what a stream in Arrow's types relies on.
+func (s *Service) decode(data []byte) (*copb.Request, *tipb.DAGRequest, error) {
+	req, err := s.decodeRequest(data)
+	if err != nil {
+		return nil, nil, err
 	}
 	if req.Tp != requestDAG || len(req.Tasks) > 0 {
 		return nil, nil, status.Errorf(codes.InvalidArgument, "a stream answers one DAG request (type %d) at a time", requestDAG)

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pingcap/tipb/go-tipb"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 
@@ -56,7 +55,7 @@ func StartCluster(ctx context.Context, o ClusterOptions) (*Cluster, error) {
 			return nil, errors.Join(err, c.Close())
 		}
 	}
-	c.dialer = NewDialer(c.stores, tipb.EncodeType_TypeChunk)
+	c.dialer = NewDialer(c.stores...)
 	return c, nil
 }
 

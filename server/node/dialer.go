@@ -16,7 +16,7 @@ import (
 // Dialer gives stores of this process by reference and dials others. Safe for concurrent use.
 type Dialer struct {
 	own    map[string]kvclient.Store
-	encode tipb.EncodeType // of rows from others
+	encode *tipb.EncodeType // of rows from others; nil: they are streamed
 
 	mu    sync.Mutex
 	conns map[string]*grpc.ClientConn
@@ -24,12 +24,19 @@ type Dialer struct {
 
 var _ kvclient.Dialer = (*Dialer)(nil)
 
-// NewDialer makes a dialer that calls the stores in own directly. Rows of others travel as encode says.
-func NewDialer(own []*Store, encode tipb.EncodeType) *Dialer {
-	d := &Dialer{own: make(map[string]kvclient.Store, len(own)), encode: encode, conns: make(map[string]*grpc.ClientConn)}
+// NewDialer makes a dialer that calls the stores in own directly. Rows of others are streamed over Arrow Flight.
+func NewDialer(own ...*Store) *Dialer {
+	d := &Dialer{own: make(map[string]kvclient.Store, len(own)), conns: make(map[string]*grpc.ClientConn)}
 	for _, s := range own {
 		d.own[s.Addr()] = s.Service()
 	}
+	return d
+}
+
+// NewEncodedDialer makes one that calls no store directly, and asks for rows as TiKV's clients do, in the encoding of theirs.
+func NewEncodedDialer(encode tipb.EncodeType) *Dialer {
+	d := NewDialer()
+	d.encode = &encode
 	return d
 }
 
@@ -42,7 +49,11 @@ func (d *Dialer) Dial(_ context.Context, addr string) (kvclient.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newRemote(conn, d.encode), nil
+	store := newRemote(conn)
+	if d.encode != nil {
+		return encoded{store, *d.encode}, nil
+	}
+	return store, nil
 }
 
 // Debug reaches a store's debugging interface.

@@ -2,30 +2,27 @@ package node
 
 import (
 	"context"
-	"fmt"
 
 	copb "github.com/pingcap/kvproto/pkg/coprocessor"
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 	"github.com/pingcap/kvproto/pkg/tikvpb"
-	"github.com/pingcap/tipb/go-tipb"
 	"google.golang.org/grpc"
 
-	"github.com/scree-db/scree/codec/chunk"
-	"github.com/scree-db/scree/coprocessor"
 	"github.com/scree-db/scree/executor"
+	"github.com/scree-db/scree/server/flight"
 	"github.com/scree-db/scree/sql-gateway/kvclient"
 )
 
 // remote is a store in another process.
 type remote struct {
 	rpc    tikvpb.TikvClient
-	encode tipb.EncodeType
+	flight *flight.Client
 }
 
 var _ kvclient.Store = remote{}
 
-func newRemote(conn *grpc.ClientConn, encode tipb.EncodeType) remote {
-	return remote{tikvpb.NewTikvClient(conn), encode}
+func newRemote(conn *grpc.ClientConn) remote {
+	return remote{tikvpb.NewTikvClient(conn), flight.NewClient(conn)}
 }
 
 func (r remote) KvGet(ctx context.Context, req *kvrpcpb.GetRequest) (*kvrpcpb.GetResponse, error) {
@@ -108,59 +105,7 @@ func (r remote) Coprocessor(ctx context.Context, req *copb.Request) (*copb.Respo
 	return r.rpc.Coprocessor(ctx, req)
 }
 
-// Query asks for encoded rows and hands them on as batches. Those of receivers go into the request.
+// Query streams batches over Arrow Flight.
 func (r remote) Query(ctx context.Context, req *copb.Request, given []*executor.Broadcast, sink func(executor.Batch) error) (*copb.Response, error) {
-	asked, fields, err := r.encoded(req, given)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := r.rpc.Coprocessor(ctx, asked)
-	if err != nil || resp.RegionError != nil || resp.Locked != nil || resp.OtherError != "" {
-		return resp, err
-	}
-	rows := new(tipb.SelectResponse)
-	if err := rows.Unmarshal(resp.Data); err != nil {
-		return nil, fmt.Errorf("decode rows: %w", err)
-	}
-	decode := chunk.DecodeChunk
-	if rows.EncodeType != tipb.EncodeType_TypeChunk {
-		decode = chunk.DecodeDefault
-	}
-	for _, c := range rows.Chunks {
-		batch, err := decode(c.RowsData, fields)
-		if err != nil {
-			return nil, fmt.Errorf("decode rows: %w", err)
-		}
-		if err := sink(batch); err != nil {
-			return nil, err
-		}
-	}
-	rows.Chunks = nil
-	resp.Data, err = rows.Marshal()
-	return resp, err
-}
-
-// encoded is the request with the rows that it is given, which asks for others in r's encoding, and the types of their columns.
-func (r remote) encoded(req *copb.Request, given []*executor.Broadcast) (*copb.Request, []*tipb.FieldType, error) {
-	dag := new(tipb.DAGRequest)
-	if err := dag.Unmarshal(req.Data); err != nil {
-		return nil, nil, fmt.Errorf("decode DAG request: %w", err)
-	}
-	fields, err := coprocessor.Fields(dag)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, e := range dag.Executors {
-		if e.Tp != tipb.ExecType_TypeExchangeReceiver || len(given) == 0 {
-			continue
-		}
-		if err := given[0].Fill(e.ExchangeReceiver); err != nil {
-			return nil, nil, err
-		}
-		given = given[1:]
-	}
-	dag.EncodeType = r.encode
-	asked := *req
-	asked.Data, err = dag.Marshal()
-	return &asked, fields, err
+	return r.flight.Query(ctx, req, given, sink)
 }

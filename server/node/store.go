@@ -78,6 +78,9 @@ const (
 	logMemTableBytes = 128 << 20
 )
 
+// sidesMax bounds the build sides, in bytes, that gateways in other processes have put on one store for joins there.
+const sidesMax = 1 << 30
+
 // Store is a running storage node.
 type Store struct {
 	opts  StoreOptions
@@ -251,7 +254,9 @@ func (s *Store) openRaft(context.Context) error {
 	cop := s.opts.Coprocessor
 	cop.Logger = s.log
 	s.endpoint = coprocessor.NewEndpoint(raft, s.locks, cop)
-	s.flight = flight.New(flight.Deps{ClusterID: s.ident.ClusterID, Coprocessor: s.endpoint, Placement: s.opts.PD})
+	s.flight = flight.New(flight.Deps{
+		ClusterID: s.ident.ClusterID, Coprocessor: s.endpoint, Placement: s.opts.PD, Sides: s.opts.Coprocessor.Memory.Query(sidesMax),
+	})
 	s.raw = raw.New(s.raft, raw.Options{API: s.opts.API.Version, Now: time.Now})
 	s.safe = resolvedts.New(resolvedts.Deps{
 		StoreID: s.ident.StoreID, Regions: raft, Locks: s.locks, TS: s.opts.PD.TS, Tell: s.checkLeader,

@@ -4,6 +4,7 @@ package distsql
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -39,6 +40,8 @@ type Request struct {
 	Stats *Stats
 	// Memory accounts for batches that wait to be read.
 	Memory *executor.Memory
+	// Env is for joins that a store has no room for, and so run here; nil: then they fail with executor.ErrNoRoom.
+	Env *executor.Env
 	// Warn receives the stores' warnings, in no particular order, one call at a time.
 	Warn func([]*tipb.Error)
 }
@@ -172,15 +175,15 @@ func (s *selector) run(t kvclient.Task, out *stream) error {
 		if err := context.Cause(s.ctx); err != nil {
 			return err
 		}
-		again, err := s.ask(bo, todo[0], out)
+		rest, err := s.ask(bo, todo[0], out)
 		if err != nil {
 			return err
 		}
-		if !again {
+		if len(rest) == 0 {
 			todo = todo[1:]
 			continue
 		}
-		fresh, err := s.client.Tasks(s.ctx, bo, todo[0].Ranges)
+		fresh, err := s.client.Tasks(s.ctx, bo, rest)
 		if err != nil {
 			return err
 		}
@@ -192,13 +195,17 @@ func (s *selector) run(t kvclient.Task, out *stream) error {
 	return nil
 }
 
-func (s *selector) ask(bo *kvclient.Backoff, t kvclient.Task, out *stream) (again bool, err error) {
+// ask sends the request for t. rest is what has still to be asked for.
+func (s *selector) ask(bo *kvclient.Backoff, t kvclient.Task, out *stream) (rest []kvclient.KeyRange, err error) {
 	copReq := &coprocessor.Request{Tp: tpDAG, Data: s.data}
-	resp, again, err := s.snap.Query(s.ctx, bo, t, copReq, s.req.Given, func(b executor.Batch) error { return s.deliver(b, out) })
-	if err != nil || again {
-		return again, err
+	resp, rest, err := s.snap.Query(s.ctx, bo, t, copReq, s.req.Given, func(b executor.Batch) error { return s.deliver(b, out) })
+	if errors.Is(err, executor.ErrNoRoom) && s.req.Env != nil {
+		return nil, s.joinHere(t, out)
 	}
-	return false, s.finish(resp)
+	if err != nil || len(rest) > 0 {
+		return rest, err
+	}
+	return nil, s.finish(resp)
 }
 
 // deliver copies a batch, which is the store's, and queues it.
@@ -269,15 +276,21 @@ func (s *selector) finish(resp *coprocessor.Response) error {
 	if e := sel.Error; e != nil {
 		return &value.Error{Code: uint16(e.Code), Message: e.Msg}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(sel.Warnings) > 0 && s.req.Warn != nil {
-		s.req.Warn(sel.Warnings)
-	}
+	s.warn(sel.Warnings)
 	if s.req.Stats != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		s.req.Stats.add(&sel, resp.ExecDetailsV2)
 	}
 	return nil
+}
+
+func (s *selector) warn(list []*tipb.Error) {
+	if len(list) > 0 && s.req.Warn != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.req.Warn(list)
+	}
 }
 
 func (s *selector) Fields() []*tipb.FieldType { return s.req.Fields }

@@ -3,6 +3,7 @@ package kvclient
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/pingcap/kvproto/pkg/coprocessor"
@@ -56,38 +57,66 @@ func (c *Client) NewBackoff() *Backoff { return newBackoff(&c.opts, c.opts.ReadB
 func (c *Client) Concurrency() int { return c.opts.Concurrency }
 
 // Query sends req, whose context, ranges and timestamp it fills, to the region of t, with the rows that its receivers are
-// given, and hands the batches to sink. again is true if nothing was delivered and t's ranges have to be cut anew: its region changed or a lock had to be
-// dealt with.
-func (s *Snapshot) Query(ctx context.Context, bo *Backoff, t Task, req *coprocessor.Request, given []*executor.Broadcast, sink func(executor.Batch) error) (resp *coprocessor.Response, again bool, err error) {
-	delivered := false
-	var sinkErr error
+// given, and hands the batches to sink. rest are the ranges that have still to be cut anew and asked for, if there are any: the
+// region changed, a lock had to be dealt with, or the store went away. What has been handed out is not in them.
+func (s *Snapshot) Query(ctx context.Context, bo *Backoff, t Task, req *coprocessor.Request, given []*executor.Broadcast, sink func(executor.Batch) error) (resp *coprocessor.Response, rest []KeyRange, err error) {
+	rest = t.Ranges
+	delivered := false // something of rest
 	done, err := s.sendTo(ctx, bo, t.Region, func(st Store, r *Region) (*errorpb.Error, error) {
+		if len(rest) == 0 {
+			return nil, nil // a call broke behind the last row
+		}
 		req.Context, req.StartTs = s.context(r), s.ts
-		req.Ranges = copRanges(t.Ranges)
-		var err error
+		req.Ranges = copRanges(rest)
+		var sinkErr, err error
 		resp, err = st.Query(ctx, req, given, func(b executor.Batch) error {
 			delivered = true
 			sinkErr = sink(b)
 			return sinkErr
 		})
-		if err != nil && (delivered || sinkErr != nil) {
-			err = permanent{err} // rows are out: asking again would repeat them
+		switch {
+		case err == nil:
+			return resp.RegionError, nil
+		case sinkErr != nil:
+			return nil, permanent{sinkErr}
+		case errors.Is(err, executor.ErrNoRoom), delivered && resp.GetRange() == nil:
+			return nil, permanent{err} // if rows are out, asking again would repeat them
+		case delivered:
+			rest, delivered = without(rest, resp.Range), false
 		}
-		return resp.GetRegionError(), err
+		return nil, err
 	})
 	switch {
-	case sinkErr != nil:
-		return nil, false, sinkErr
 	case err != nil:
-		return nil, false, unavailable(t.Ranges[0].Start, err)
-	case done && resp.Locked == nil:
-		return resp, false, copError(resp)
+		return nil, nil, unavailable(t.Ranges[0].Start, err)
+	case len(rest) == 0, done && resp.Locked == nil:
+		return resp, nil, copError(resp)
 	case delivered:
-		return nil, false, fmt.Errorf("region %d changed in the middle of its answer", t.Region.Meta.Id)
+		return nil, nil, fmt.Errorf("region %d changed in the middle of its answer", t.Region.Meta.Id)
 	case done:
-		return nil, true, s.Resolve(ctx, bo, resp.Locked)
+		return nil, rest, s.Resolve(ctx, bo, resp.Locked)
 	}
-	return nil, true, nil
+	return nil, rest, nil
+}
+
+// without is what of ascending ranges lies outside of an interval.
+func without(ranges []KeyRange, done *coprocessor.KeyRange) (rest []KeyRange) {
+	for _, r := range ranges {
+		before, behind := r, r
+		if len(before.End) == 0 || bytes.Compare(before.End, done.Start) > 0 {
+			before.End = done.Start
+		}
+		if bytes.Compare(behind.Start, done.End) < 0 {
+			behind.Start = done.End
+		}
+		if bytes.Compare(before.Start, before.End) < 0 {
+			rest = append(rest, before)
+		}
+		if len(done.End) > 0 && (len(behind.End) == 0 || bytes.Compare(behind.Start, behind.End) < 0) {
+			rest = append(rest, behind)
+		}
+	}
+	return rest
 }
 
 func copError(resp *coprocessor.Response) error {

@@ -80,6 +80,7 @@ func (r *run) request(txn *kvclient.Txn, req *planner.ReadRequest) *distsql.Requ
 		KeepOrder: req.KeepOrder, Desc: req.Desc,
 		Concurrency: int(r.s.intVar("tidb_distsql_scan_concurrency")),
 		Memory:      r.env.Memory,
+		Env:         r.env,
 		Warn:        r.addWarnings,
 	}
 }

@@ -19,7 +19,6 @@ import (
 	"strings"
 
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
-	"github.com/pingcap/tipb/go-tipb"
 
 	"github.com/scree-db/scree/server/node"
 	"github.com/scree-db/scree/server/pdclient"
@@ -38,7 +37,7 @@ func run(ctx context.Context, pd string) error {
 	if err != nil {
 		return err
 	}
-	d := &dialer{Dialer: node.NewDialer(nil, tipb.EncodeType_TypeChunk)}
+	d := &dialer{Dialer: node.NewDialer()}
 	p := &peer{Client: kvclient.New(placement, d, kvclient.Options{}), dialer: d}
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
