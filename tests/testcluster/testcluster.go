@@ -81,6 +81,26 @@ func (c *Cluster) DSN(database string) string {
 	return fmt.Sprintf("root@tcp(%s)/%s?multiStatements=true", c.Gateway.Addr(), database)
 }
 
+// Remote starts another gateway, which reaches the stores as one in another process does, and ends with the test. It returns a
+// connection pool like DB.
+func (c *Cluster) Remote() *sql.DB {
+	c.t.Helper()
+	dialer := node.NewDialer()
+	client := kvclient.New(c.Nodes.Placement(), dialer, kvclient.Options{})
+	gateway, err := session.NewServer(session.Config{
+		Addr: "127.0.0.1:0", Client: client, Version: "test", SafePoints: c.Nodes.PD(), GatewayID: "remote",
+	})
+	require.NoError(c.t, err)
+	served := make(chan error, 1)
+	go func() { served <- gateway.Serve(context.Background()) }()
+	db, err := sql.Open("mysql", fmt.Sprintf("root@tcp(%s)/test?multiStatements=true", gateway.Addr()))
+	require.NoError(c.t, err)
+	c.t.Cleanup(func() {
+		require.NoError(c.t, errors.Join(db.Close(), gateway.Close(), <-served, client.Close(), dialer.Close()))
+	})
+	return db
+}
+
 // Stop ends the cluster in order. A second call does nothing.
 func (c *Cluster) Stop() {
 	if c.DB == nil {

@@ -21,7 +21,8 @@ import (
 
 const scale = tpch.Scale(0.01)
 
-// TestQueries runs on one store, and on three stores with regions small enough that every large table has several.
+// TestQueries runs on one store, and on three stores with regions small enough that every large table has several; there also
+// through a gateway that has the stores' rows sent.
 func TestQueries(t *testing.T) {
 	rows := &recorded{gen: tpch.NewGenerator(scale), lines: map[string][]byte{}}
 	t.Run("one store", func(t *testing.T) { run(t, rows, testcluster.Options{}) })
@@ -71,13 +72,21 @@ func run(t *testing.T, rows tpch.Source, o testcluster.Options) {
 	require.NoError(t, err)
 	require.True(t, loaded)
 
-	conn, err := c.DB.Conn(ctx)
+	askBoth(ctx, t, c.DB, o.Stores < 2)
+	if o.Stores >= 2 {
+		t.Run("stores of another process", func(t *testing.T) { askBoth(ctx, t, c.Remote(), false) })
+	}
+}
+
+// askBoth asks with joins on the stores, and also without if alsoWithout.
+func askBoth(ctx context.Context, t *testing.T, db *sql.DB, alsoWithout bool) {
+	conn, err := db.Conn(ctx)
 	require.NoError(t, err)
 	defer conn.Close()
 	_, err = conn.ExecContext(ctx, "USE tpch")
 	require.NoError(t, err)
 	settings := []string{"ON"}
-	if o.Stores < 2 {
+	if alsoWithout {
 		settings = append(settings, "OFF")
 	}
 	for _, setting := range settings {
