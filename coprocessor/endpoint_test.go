@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	copb "github.com/pingcap/kvproto/pkg/coprocessor"
 	"github.com/apache/arrow/go/v17/arrow/array"
+	copb "github.com/pingcap/kvproto/pkg/coprocessor"
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 	"github.com/pingcap/tipb/go-tipb"
 	"github.com/stretchr/testify/require"
