@@ -161,7 +161,8 @@ func (l *applyLoop) do(t *applyTask) error {
 func (p *peer) handToApply(m *raftpb.Message) {
 	for i := range m.Entries {
 		if m.Entries[i].Type != raftpb.EntryNormal {
-			p.loop.batch.RequireSync()
+			p.log.RequireSync(p.loop.batch)
+			p.loop.barrier = true
 		}
 	}
 	p.handed = m.Entries[len(m.Entries)-1].Index

@@ -13,7 +13,7 @@
 // # The path of a write
 //
 //	Write -> mailbox of the region's write loop -> propose -> Ready of all touched regions
-//	      -> one raft log batch, one sync          (appends to followers leave before it)
+//	      -> one raft log batch, one sync          (appends to followers leave before it; the next batch gathers meanwhile)
 //	      -> committed entries to the region's apply loop
 //	      -> one engine batch: changes and applied index
 //	      -> answer

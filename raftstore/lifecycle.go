@@ -395,7 +395,7 @@ func (l *writeLoop) bury(p *peer, m mark) {
 	if err == nil {
 		p.log.Destroy(l.batch)
 		l.batch.SetMark(p.regionID, raw)
-		err = l.batch.Commit()
+		err = l.commit()
 	}
 	if err != nil {
 		l.store.fail(err)

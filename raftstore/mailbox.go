@@ -7,26 +7,43 @@ import "sync"
 type mailbox[T any] struct {
 	mu     sync.Mutex
 	items  []T
+	enough int // items that the receiver waits for, at least 1
 	closed bool
-	wake   chan struct{} // of capacity 1: full while there may be items
+	wake   chan struct{} // of capacity 1: full while there may be enough items
 }
 
-func newMailbox[T any]() *mailbox[T] { return &mailbox[T]{wake: make(chan struct{}, 1)} }
+func newMailbox[T any]() *mailbox[T] { return &mailbox[T]{enough: 1, wake: make(chan struct{}, 1)} }
 
 // put adds an item; false if nobody will receive it.
-func (m *mailbox[T]) put(item T) bool {
+func (m *mailbox[T]) put(item T) bool { return m.add(item, false) }
+
+// hasten adds an item for which the receiver is woken, however few there are.
+func (m *mailbox[T]) hasten(item T) { m.add(item, true) }
+
+func (m *mailbox[T]) add(item T, urgent bool) bool {
 	m.mu.Lock()
 	if m.closed {
 		m.mu.Unlock()
 		return false
 	}
 	m.items = append(m.items, item)
-	first := len(m.items) == 1
+	urgent = urgent || len(m.items) == m.enough
 	m.mu.Unlock()
-	if first {
+	if urgent {
 		m.poke()
 	}
 	return true
+}
+
+// await has the receiver woken when there are as many items, as there may be already.
+func (m *mailbox[T]) await(enough int) {
+	m.mu.Lock()
+	m.enough = enough
+	here := len(m.items) >= enough
+	m.mu.Unlock()
+	if here {
+		m.poke()
+	}
 }
 
 // close is the receiver's last call. It returns what was left.

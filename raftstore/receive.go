@@ -203,6 +203,7 @@ func (l *writeLoop) acceptSnapshot(p *peer, snap *raftpb.Snapshot) error {
 	p.proposals = nil
 	p.inbound, p.applying = nil, in.region
 	l.accepted = append(l.accepted, applyTask{p: p, snapshot: in})
+	l.barrier = true
 	return nil
 }
 
@@ -227,7 +228,7 @@ func (l *applyLoop) startSnapshot(a *applier, in *receivedSnapshot) error {
 func (l *writeLoop) finishSnapshot(p *peer, in *receivedSnapshot) {
 	l.batch.DropChunks(in.receipt)
 	l.batch.SetMark(p.regionID, nil)
-	if err := l.batch.Commit(); err != nil {
+	if err := l.commit(); err != nil {
 		l.store.fail(err)
 		return
 	}

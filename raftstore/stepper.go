@@ -40,6 +40,7 @@ type StepKind uint8
 // The kinds of steps.
 const (
 	WriteStep  StepKind = iota // a turn of a write loop
+	SyncStep                   // a batch of a write loop's log becomes durable
 	ApplyStep                  // a turn of an apply loop
 	LeaderStep                 // the observer is told of new leaders
 )
@@ -59,6 +60,9 @@ func (st *Stepper) Due(dst []Step) []Step {
 	for i, l := range st.s.writeLoops {
 		if len(l.box.wake) > 0 {
 			dst = append(dst, Step{WriteStep, i})
+		}
+		if l.awaitsSync() {
+			dst = append(dst, Step{SyncStep, i})
 		}
 	}
 	for i, l := range st.s.applyLoops {
@@ -80,6 +84,8 @@ func (st *Stepper) Do(step Step) error {
 		l := s.writeLoops[step.Loop]
 		<-l.box.wake
 		return l.turn(s.clock.Now(), l.box.take(nil))
+	case SyncStep:
+		return cmp.Or(s.writeLoops[step.Loop].syncNext(), s.failure())
 	case ApplyStep:
 		l := s.applyLoops[step.Loop]
 		<-l.box.wake

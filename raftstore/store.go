@@ -156,6 +156,7 @@ func (s *Store) Start() error {
 	}
 	for _, l := range s.writeLoops {
 		s.goRun(l.run)
+		s.goRun(l.syncLog)
 	}
 	for _, l := range s.applyLoops {
 		s.goRun(l.run)
@@ -225,7 +226,7 @@ func (s *Store) closeBatches() error {
 	var errs []error
 	for _, l := range s.writeLoops {
 		if l.batch != nil {
-			errs = append(errs, l.batch.Close())
+			errs = append(errs, l.closeWrites(), l.batch.Close())
 			l.batch = nil
 		}
 	}

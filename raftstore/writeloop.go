@@ -18,9 +18,13 @@ import (
 //	collect Ready of all touched peers -> send what may leave before it is durable (appends to followers)
 //	                                   -> hand committed entries to the apply loops
 //	one raft log batch, at most one sync
-//	deliver what had to wait for the sync: votes, acknowledgements, the leader's own
 //
-// While a round syncs, new proposals gather in the mailbox: they share the next one.
+// The loop does not wait for the sync: the log syncer does, a goroutine that hands the batch back to the mailbox. Then what had
+// to wait is delivered: votes, acknowledgements, the leader's own. Raft is told of syncs in their order, and nothing that it
+// wants to say after an append is said before all batches up to that one are durable. Changes that take effect elsewhere, of
+// memberships and by snapshots, are written through: the round waits for the disk (see logWrite for all of it).
+//
+// While the log syncs, events gather in the mailbox: they share the next batch.
 type writeLoop struct {
 	store   *Store
 	box     *mailbox[event]
@@ -36,8 +40,13 @@ type writeLoop struct {
 	spare   []*peer
 	waiting []delivery // for the sync of this round
 
-	accepted []applyTask // snapshots whose marks are in this round's batch
-	early    map[uint64]*raft_serverpb.RaftMessage
+	inFlight    []*logWrite // batches that are not known to be durable, in the order of their start
+	spareWrites []*logWrite
+	syncs       *mailbox[*logWrite] // to the log syncer
+	barrier     bool                // this round's batch is to be written through
+	accepted    []applyTask         // snapshots whose marks are in this round's batch
+
+	early map[uint64]*raft_serverpb.RaftMessage
 }
 
 // event is an item of a write loop's mailbox: a function to run in the loop, or the frequent kinds, spelled out.
@@ -47,13 +56,8 @@ type event struct {
 	read     *read
 	applied  *appliedEvent
 	msg      *raft_serverpb.RaftMessage
+	synced   *logWrite
 	call     func(l *writeLoop)
-}
-
-// delivery is messages of a peer that wait for the sync.
-type delivery struct {
-	p    *peer
-	msgs []raftpb.Message
 }
 
 // inboundMax bounds the messages from other stores that a mailbox holds; raft repeats what is lost.
@@ -68,6 +72,7 @@ func newWriteLoop(s *Store) *writeLoop {
 		box:   newMailbox[event](),
 		peers: map[uint64]*peer{},
 		batch: s.raftLog.NewBatch(),
+		syncs: newMailbox[*logWrite](),
 		early: map[uint64]*raft_serverpb.RaftMessage{},
 	}
 }
@@ -136,6 +141,7 @@ func (l *writeLoop) turn(now time.Time, events []event) error {
 			return err
 		}
 	}
+	l.box.await(l.enough())
 	return l.store.failure()
 }
 
@@ -153,6 +159,8 @@ func (l *writeLoop) dispatch(e *event) {
 	case e.msg != nil:
 		l.inbound.Add(-1)
 		l.onMessage(e.msg)
+	case e.synced != nil:
+		l.onSynced(e.synced)
 	case e.call != nil:
 		e.call(l)
 	}
@@ -185,24 +193,7 @@ func (l *writeLoop) round() error {
 		}
 	}
 	l.spare = peers
-	if l.batch.NeedSync() {
-		begin := l.store.clock.Now()
-		if err := l.batch.Commit(); err != nil {
-			return err
-		}
-		l.store.metrics.sync.Observe(l.store.clock.Now().Sub(begin).Seconds())
-	}
-	for i := range l.accepted {
-		l.accepted[i].p.apply.box.put(l.accepted[i])
-	}
-	clear(l.accepted)
-	l.accepted = l.accepted[:0]
-	for i := range l.waiting {
-		l.deliver(l.waiting[i].p, l.waiting[i].msgs)
-	}
-	clear(l.waiting)
-	l.waiting = l.waiting[:0]
-	return nil
+	return l.write()
 }
 
 // deliver hands out messages whose time has come: to the peer itself or to other stores.

@@ -167,9 +167,6 @@ func (l *Log) NewBatch() *Batch { return &Batch{b: l.eng.NewBatch()} }
 // NeedSync tells whether something collected must be durable before anyone hears of it. Commit indexes alone need not.
 func (b *Batch) NeedSync() bool { return b.sync }
 
-// RequireSync has the next commit sync what is collected, be it only commit indexes.
-func (b *Batch) RequireSync() { b.sync = true }
-
 // Empty tells whether nothing is collected.
 func (b *Batch) Empty() bool { return b.b.Count() == 0 }
 
@@ -179,6 +176,25 @@ func (b *Batch) Commit() error {
 		return nil
 	}
 	if err := b.b.Commit(b.sync); err != nil {
+		return fmt.Errorf("raft log: %w", err)
+	}
+	b.b.Reset()
+	b.sync = false
+	return nil
+}
+
+// Start is Commit, but returns before the changes are durable: Wait is to be called next, by any goroutine. What follows in
+// other batches becomes durable after it, and can be started before.
+func (b *Batch) Start() error {
+	if err := b.b.Start(); err != nil {
+		return fmt.Errorf("raft log: %w", err)
+	}
+	return nil
+}
+
+// Wait ends a Start: the changes are durable, and the batch is empty.
+func (b *Batch) Wait() error {
+	if err := b.b.Wait(); err != nil {
 		return fmt.Errorf("raft log: %w", err)
 	}
 	b.b.Reset()

@@ -261,6 +261,12 @@ func (s *Storage) SetHardState(b *Batch, hs raftpb.HardState) {
 	s.putState(b)
 }
 
+// RequireSync has the hard state, commit index and all, synced with the batch.
+func (s *Storage) RequireSync(b *Batch) {
+	b.sync = true
+	s.putState(b)
+}
+
 func (s *Storage) putState(b *Batch) {
 	b.b.Put(cfState, regionKey(s.region), encodeState(s.hard, s.truncated))
 }

@@ -105,14 +105,32 @@ func (b *Batch) Reset() {
 // Commit makes the changes visible, all or none. With sync it returns once they are durable, too; without a write-ahead
 // log there is nothing to sync. After an error the batch was not applied.
 func (b *Batch) Commit(sync bool) error {
-	if b.err != nil {
-		return fmt.Errorf("batch: %w", b.err)
-	}
 	o := pebble.NoSync
 	if sync && !b.e.disableWAL {
 		o = pebble.Sync
 	}
-	if err := b.b.Commit(o); err != nil {
+	return b.apply(func() error { return b.b.Commit(o) })
+}
+
+// Start makes the changes visible, and returns before they are durable: Wait has to be called next. Batches become durable in
+// the order in which they are committed. The engine must have a write-ahead log.
+func (b *Batch) Start() error {
+	return b.apply(func() error { return b.e.db.ApplyNoSyncWait(b.b, pebble.Sync) })
+}
+
+// Wait returns once the changes of a started batch are durable. It may be called by another goroutine than Start was.
+func (b *Batch) Wait() error {
+	if err := b.b.SyncWait(); err != nil {
+		return fmt.Errorf("sync batch: %w", err)
+	}
+	return nil
+}
+
+func (b *Batch) apply(commit func() error) error {
+	if b.err != nil {
+		return fmt.Errorf("batch: %w", b.err)
+	}
+	if err := commit(); err != nil {
 		return fmt.Errorf("commit batch: %w", err)
 	}
 	b.e.unflushed.add(&b.sampled)
