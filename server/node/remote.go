@@ -93,6 +93,14 @@ func (r remote) KvDeleteRange(ctx context.Context, req *kvrpcpb.DeleteRangeReque
 	return r.rpc.KvDeleteRange(ctx, req)
 }
 
+func (r remote) KvPrepareFlashbackToVersion(ctx context.Context, req *kvrpcpb.PrepareFlashbackToVersionRequest) (*kvrpcpb.PrepareFlashbackToVersionResponse, error) {
+	return r.rpc.KvPrepareFlashbackToVersion(ctx, req)
+}
+
+func (r remote) KvFlashbackToVersion(ctx context.Context, req *kvrpcpb.FlashbackToVersionRequest) (*kvrpcpb.FlashbackToVersionResponse, error) {
+	return r.rpc.KvFlashbackToVersion(ctx, req)
+}
+
 func (r remote) MvccGetByKey(ctx context.Context, req *kvrpcpb.MvccGetByKeyRequest) (*kvrpcpb.MvccGetByKeyResponse, error) {
 	return r.rpc.MvccGetByKey(ctx, req)
 }

@@ -229,8 +229,12 @@ func (c *Client) onRegionError(ctx context.Context, bo *Backoff, r *Region, e *e
 		return bo.wait(ctx, backoffBusy, cause)
 	case e.StoreNotMatch != nil:
 		c.stores.forget(r.Leader.GetStoreId())
-	case e.RaftEntryTooLarge != nil, e.FlashbackInProgress != nil, e.FlashbackNotPrepared != nil:
+	case e.RaftEntryTooLarge != nil:
 		return cause
+	case e.FlashbackInProgress != nil:
+		return fmt.Errorf("%w: %w", ErrInFlashback, cause)
+	case e.FlashbackNotPrepared != nil:
+		return fmt.Errorf("%w: %w", errNotInFlashback, cause)
 	case e.StaleCommand != nil, e.MaxTimestampNotSynced != nil, e.ReadIndexNotReady != nil,
 		e.ProposalInMergingMode != nil, e.DataIsNotReady != nil, e.RegionNotInitialized != nil:
 		return bo.wait(ctx, backoffRegion, cause)
