@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -56,6 +58,7 @@ func newCtl() *cobra.Command {
 		f.ranged("compact [KEY]", "Have every store rewrite its data, and drop what is deleted", func(ctx context.Context, a *admin.Admin, r kvclient.KeyRange) (*admin.Table, error) {
 			return a.Compact(ctx, r)
 		}),
+		f.command("flashback TIMESTAMP", "Put all tables back, to finish a FLASHBACK CLUSTER that a gateway could not", cobra.ExactArgs(1), flashback),
 		f.command("gc", "How far old versions are collected, and what holds that back", cobra.NoArgs,
 			func(ctx context.Context, a *admin.Admin, _ []string) (*admin.Table, error) { return a.GC(ctx) }),
 	)
@@ -117,6 +120,14 @@ func (f *ctlFlags) split(ctx context.Context, a *admin.Admin, args []string) (*a
 		return nil, err
 	}
 	return a.Split(ctx, key)
+}
+
+func flashback(ctx context.Context, a *admin.Admin, args []string) (*admin.Table, error) {
+	ts, err := strconv.ParseUint(args[0], 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("timestamp %q is not a number", args[0])
+	}
+	return a.Flashback(ctx, ts)
 }
 
 // run connects, acts and prints.

@@ -16,6 +16,7 @@ import (
 	"github.com/pingcap/kvproto/pkg/pdpb"
 
 	"github.com/scree-db/scree/codec/memcmp"
+	"github.com/scree-db/scree/sql-gateway/catalog"
 	"github.com/scree-db/scree/sql-gateway/kvclient"
 )
 
@@ -143,6 +144,17 @@ func (a *Admin) GC(ctx context.Context) (*Table, error) {
 	for _, b := range state.GcBarriers {
 		t.add("barrier "+b.BarrierId, b.BarrierTs, FormatTS(b.BarrierTs))
 	}
+	return t, nil
+}
+
+// Flashback puts all tables of the cluster back to what they were at a timestamp, with no regard to gateways: it is for a
+// flashback that one of them could not finish, which leaves regions closed.
+func (a *Admin) Flashback(ctx context.Context, ts uint64) (*Table, error) {
+	if err := catalog.PutBack(ctx, catalog.FromClient(a.kv), ts); err != nil {
+		return nil, err
+	}
+	t := &Table{Columns: []string{"back_to", "time"}}
+	t.add(ts, FormatTS(ts))
 	return t, nil
 }
 

@@ -51,6 +51,21 @@ func (s *memStore) DeleteRange(_ context.Context, r kvclient.KeyRange) error {
 	return nil
 }
 
+func (s *memStore) Flashback(ctx context.Context, f kvclient.Flashback) error {
+	if err := f.Prepared(ctx); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ts := s.next()
+	for key := range s.data {
+		if slices.ContainsFunc(f.Ranges, func(r kvclient.KeyRange) bool { return key >= string(r.Start) && key < string(r.End) }) {
+			s.data[key] = append(s.data[key], memValue{s.at(key, f.Version).val, ts})
+		}
+	}
+	return nil
+}
+
 func (s *memStore) Begin(context.Context) (Txn, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

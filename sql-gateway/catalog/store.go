@@ -14,6 +14,7 @@ type Store interface {
 	TS(ctx context.Context) (uint64, error)
 	Split(ctx context.Context, keys [][]byte) error
 	DeleteRange(ctx context.Context, r kvclient.KeyRange) error
+	Flashback(ctx context.Context, f kvclient.Flashback) error
 }
 
 // Txn is a transaction on meta keys.

@@ -3,6 +3,7 @@ package planner
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -364,6 +365,9 @@ func (s *metaStore) BeginAt(uint64) catalog.Txn                           { retu
 func (s *metaStore) TS(context.Context) (uint64, error)                   { s.ts++; return s.ts, nil }
 func (s *metaStore) Split(context.Context, [][]byte) error                { return nil }
 func (s *metaStore) DeleteRange(context.Context, kvclient.KeyRange) error { return nil }
+func (s *metaStore) Flashback(context.Context, kvclient.Flashback) error {
+	return errors.ErrUnsupported
+}
 func (s *metaStore) Get(_ context.Context, key []byte) ([]byte, error) {
 	return s.data[string(key)], nil
 }

@@ -63,6 +63,8 @@ func (r *run) changeSchema(ctx context.Context) (ok wire.OK, warnings []catalog.
 		return wire.OK{Affected: 1}, nil, c.AlterDatabase(ctx, name, stmt)
 	case *ast.DropDatabaseStmt:
 		return r.dropDatabase(ctx, stmt)
+	case *ast.FlashBackToTimestampStmt:
+		return wire.OK{}, nil, r.flashback(ctx, stmt)
 	default:
 		warnings, err = r.changeTable(ctx)
 		return wire.OK{}, warnings, err

@@ -2,6 +2,7 @@ package process
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -62,10 +63,21 @@ func TestCtl(t *testing.T) {
 	require.Equal(t, scanned, ctl(t, p, "scan", "table:t"))
 	require.Equal(t, []any{"gc safe point", "txn safe point"}, column(ctl(t, p, "gc"), "what")[:2])
 
+	txn, err := db.Begin()
+	require.NoError(t, err)
+	var rows, ts uint64
+	require.NoError(t, txn.QueryRow("SELECT COUNT(*) FROM t").Scan(&rows))
+	require.NoError(t, txn.QueryRow("SELECT @@tidb_current_ts").Scan(&ts))
+	require.NoError(t, txn.Commit())
+	mustExec(t, db, "DELETE FROM t")
+	ctl(t, p, "flashback", fmt.Sprint(ts))
+	require.Equal(t, column(scanned, "key"), column(ctl(t, p, "scan", "table:t"), "key"))
+
 	for args, want := range map[string]string{
 		"mvcc table:t":           "a key is needed",
 		"mvcc table:none/1":      "1146",
 		"scan table:t --start a": "either KEY or",
+		"flashback yesterday":    "not a number",
 	} {
 		_, stderr, code := scree(t, append([]string{"ctl", "--pd", p.pd}, strings.Fields(args)...)...)
 		require.NotZero(t, code, args)
