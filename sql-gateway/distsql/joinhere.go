@@ -23,7 +23,8 @@ func (s *selector) joinHere(t kvclient.Task, out *stream) (err error) {
 	if err != nil {
 		return err
 	}
-	leaf := func(*tipb.Executor) (executor.Operator, error) { return s.selectBelow(t, below, env.Expr) }
+	stats := new(Stats)
+	leaf := func(*tipb.Executor) (executor.Operator, error) { return s.selectBelow(t, below, env.Expr, stats) }
 	op, err := executor.BuildOutput(root, s.req.DAG.OutputOffsets, executor.WithGiven(s.req.Given, leaf), env)
 	if err != nil {
 		return err
@@ -33,6 +34,11 @@ func (s *selector) joinHere(t kvclient.Task, out *stream) (err error) {
 		return err
 	}
 	s.warn(env.Expr.Warnings.List)
+	if s.req.Stats != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.req.Stats.addBelow(stats, len(s.req.DAG.Executors))
+	}
 	return nil
 }
 
@@ -64,7 +70,7 @@ func splitBelowJoins(list []*tipb.Executor) (below, above []*tipb.Executor) {
 }
 
 // selectBelow asks for what the lower list gives of a task.
-func (s *selector) selectBelow(t kvclient.Task, below []*tipb.Executor, ctx *expr.Context) (executor.Operator, error) {
+func (s *selector) selectBelow(t kvclient.Task, below []*tipb.Executor, ctx *expr.Context, stats *Stats) (executor.Operator, error) {
 	fields, err := fieldsOf(below, ctx)
 	if err != nil {
 		return nil, err
@@ -75,7 +81,7 @@ func (s *selector) selectBelow(t kvclient.Task, below []*tipb.Executor, ctx *exp
 		dag.OutputOffsets = append(dag.OutputOffsets, uint32(i))
 	}
 	req := *s.req
-	req.DAG, req.Fields, req.Given, req.Ranges, req.Concurrency, req.Stats = &dag, fields, nil, t.Ranges, 1, nil
+	req.DAG, req.Fields, req.Given, req.Ranges, req.Concurrency, req.Stats = &dag, fields, nil, t.Ranges, 1, stats
 	req.Warn = s.warn
 	return Select(s.ctx, s.client, &req)
 }

@@ -21,6 +21,26 @@ type Stats struct {
 	Executors     []executor.Summary // in DAG order, summed over tasks
 }
 
+// addBelow counts requests for the first executors of a DAG of n, of which the others ran elsewhere.
+func (s *Stats) addBelow(below *Stats, n int) {
+	if s.Executors == nil {
+		s.Executors = make([]executor.Summary, n)
+	}
+	for i, x := range below.Executors {
+		s.Executors[i].Rows += x.Rows
+		s.Executors[i].Batches += x.Batches
+		s.Executors[i].Time += x.Time
+	}
+	if s.Tasks == 0 || below.TaskMin < s.TaskMin {
+		s.TaskMin = below.TaskMin
+	}
+	s.Tasks += below.Tasks
+	s.TaskMax = max(s.TaskMax, below.TaskMax)
+	s.TaskTotal += below.TaskTotal
+	s.ProcessedKeys += below.ProcessedKeys
+	s.TotalKeys += below.TotalKeys
+}
+
 func (s *Stats) add(resp *tipb.SelectResponse, details *kvrpcpb.ExecDetailsV2) {
 	if s.Executors == nil {
 		s.Executors = make([]executor.Summary, len(resp.ExecutionSummaries))

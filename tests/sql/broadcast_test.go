@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/scree-db/scree/codec/tablekey"
+	"github.com/scree-db/scree/executor"
 	"github.com/scree-db/scree/sql-gateway/tpch"
 	"github.com/scree-db/scree/tests/testcluster"
 )
@@ -66,6 +67,49 @@ func TestBroadcastJoins(t *testing.T) {
 	mine := answers(t, conn, "SET tidb_opt_broadcast_join = ON", queries)
 	require.NotEqual(t, atRoot, mine)
 	require.Equal(t, mine, answers(t, conn, "SET tidb_opt_broadcast_join = OFF", queries))
+}
+
+// Stores of another process that have no room for a build side leave the join to the gateway, which says nothing of it but the
+// same answers.
+func TestBroadcastWithoutRoom(t *testing.T) {
+	c := testcluster.Start(t, testcluster.Options{StoreMemory: executor.NewMemory(256 << 10)})
+	c.Exec("CREATE TABLE f (id INT PRIMARY KEY, a INT, b INT)", "CREATE TABLE d (x INT PRIMARY KEY, y VARCHAR(40))")
+	const facts, names = 6000, 2000
+	insertMany(c, "f", facts, func(i int) string { return fmt.Sprintf("(%d, %d, NULLIF(%d, 3))", i, i%3000, i%7) })
+	insertMany(c, "d", names, func(i int) string { return fmt.Sprintf("(%d, 'a rather long name, of number %d')", i, i%5) })
+	c.Exec("ANALYZE TABLE f", "ANALYZE TABLE d")
+	ctx := context.Background()
+	conn, err := c.DB.Conn(ctx)
+	require.NoError(t, err)
+	defer conn.Close()
+	splitTable(t, c, conn, "f", 1500, 3000, 4500)
+	queries := []string{
+		"SELECT d.y, COUNT(*), SUM(f.b), MIN(f.id) FROM f JOIN d ON f.a = d.x WHERE f.b > 0 GROUP BY d.y ORDER BY d.y",
+		"SELECT f.id, d.y, f.b / 7 FROM f LEFT JOIN d ON f.a = d.x AND f.b > 1 WHERE f.id % 50 = 0 ORDER BY f.id",
+		"SELECT COUNT(*), SUM(f.b + 'x') FROM f JOIN d ON f.a = d.x JOIN d e ON e.x = f.a + 1 WHERE f.b IS NOT NULL",
+	}
+	want := answers(t, conn, "SET tidb_opt_broadcast_join = OFF", queries)
+
+	conn, err = c.Remote().Conn(ctx)
+	require.NoError(t, err)
+	defer conn.Close()
+	require.Equal(t, want, answers(t, conn, "SET tidb_opt_broadcast_join = ON", queries))
+	plan, err := tpch.Rows(ctx, conn, "EXPLAIN ANALYZE "+queries[0])
+	require.NoError(t, err)
+	text := strings.Join(plan, "\n")
+	require.Regexp(t, `HashJoin_\d+\t[\d.]+\t0\tcop\[scree\]`, text, "the store has not joined")
+	require.Regexp(t, `Selection_\d+\(Probe\)\t[\d.]+\t4285\tcop\[scree\]`, text, "but filtered")
+	plan, err = tpch.Rows(ctx, conn, "EXPLAIN ANALYZE "+queries[2])
+	require.NoError(t, err)
+	require.Regexp(t, `HashJoin_\d+\t[\d.]+\t[1-9]\d*\tcop\[scree\]`, strings.Join(plan, "\n"), "there is room for less")
+}
+
+func insertMany(c *testcluster.Cluster, table string, n int, row func(i int) string) {
+	rows := make([]string, n)
+	for i := range rows {
+		rows[i] = row(i)
+	}
+	c.Exec("INSERT INTO " + table + " VALUES " + strings.Join(rows, ","))
 }
 
 // answers are the rows of queries after a statement.

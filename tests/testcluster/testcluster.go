@@ -2,6 +2,7 @@
 package testcluster
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -33,6 +34,8 @@ type Options struct {
 	GCTick time.Duration // see session.Config
 	// Memory is what all statements draw on, in the gateway and in the stores; with it, they use files where there is too little.
 	Memory *executor.Memory
+	// StoreMemory is what the stores draw on, where that is not Memory.
+	StoreMemory *executor.Memory
 }
 
 // The placement driver's client is talkative, and logs to the process's standard error otherwise.
@@ -57,7 +60,7 @@ func Start(t testing.TB, o Options) *Cluster {
 	}
 	ctx := context.Background()
 	nodes, err := node.StartCluster(ctx, node.ClusterOptions{Dir: o.Dir, Stores: max(1, o.Stores), Raft: o.Raft, GC: o.GC,
-		Coprocessor: coprocessor.Options{Memory: o.Memory}})
+		Coprocessor: coprocessor.Options{Memory: cmp.Or(o.StoreMemory, o.Memory)}})
 	require.NoError(t, err)
 	require.NoError(t, nodes.WaitReady(ctx))
 	c := &Cluster{t: t, Nodes: nodes, Client: kvclient.New(nodes.Placement(), nodes.Dialer(), kvclient.Options{}), served: make(chan error, 1)}
