@@ -79,8 +79,12 @@ func (s *Snapshot) Query(ctx context.Context, bo *Backoff, t Task, req *coproces
 			return resp.RegionError, nil
 		case sinkErr != nil:
 			return nil, permanent{sinkErr}
-		case errors.Is(err, executor.ErrNoRoom), delivered && resp.GetRange() == nil:
-			return nil, permanent{err} // if rows are out, asking again would repeat them
+		case errors.Is(err, executor.ErrNoRoom):
+			return nil, permanent{err}
+		case ctx.Err() != nil:
+			return nil, permanent{context.Cause(ctx)}
+		case delivered && resp.GetRange() == nil: // asking again would repeat rows that are out
+			return nil, permanent{&RegionUnavailableError{Key: rest[0].Start, Cause: err}}
 		case delivered:
 			rest, delivered = without(rest, resp.Range), false
 		}

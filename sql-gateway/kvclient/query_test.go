@@ -120,6 +120,8 @@ func TestBrokenStream(t *testing.T) {
 	}
 	b := &brittle{stubCluster: newStub(1), breaks: []int{0, 0, 3}, mute: true}
 	got, err := b.read(t)
+	var unavailable *RegionUnavailableError
+	require.ErrorAs(t, err, &unavailable)
 	require.ErrorIs(t, err, errBroken)
 	require.Equal(t, "012", got)
 	require.Equal(t, 3, b.calls)
