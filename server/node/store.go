@@ -215,6 +215,7 @@ func (s *Store) openEngines(context.Context) error {
 func (s *Store) openColumns(context.Context) error {
 	o := s.opts.Columns
 	o.FS, o.Dir, o.Logger = s.opts.FS, filepath.Join(s.opts.Dir, "columns"), s.log
+	o.Allocated, o.Flush = s.opts.PD.LatestTS, s.data.AsyncFlush
 	var err error
 	if s.columns, err = columnar.Open(o); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pingcap/kvproto/pkg/metapb"
 	"github.com/pingcap/kvproto/pkg/pdpb"
@@ -38,6 +39,7 @@ type Client struct {
 	ts        func(ctx context.Context) (uint64, error)
 	dial      []grpc.DialOption
 	log       *slog.Logger
+	latest    atomic.Uint64 // the greatest timestamp returned
 
 	mu   sync.Mutex
 	conn *grpc.ClientConn // to the leader at url
@@ -80,7 +82,19 @@ func (c *Client) Close() error {
 func (c *Client) ClusterID() uint64 { return c.clusterID }
 
 // TS returns a new timestamp.
-func (c *Client) TS(ctx context.Context) (uint64, error) { return c.ts(ctx) }
+func (c *Client) TS(ctx context.Context) (uint64, error) {
+	ts, err := c.ts(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for latest := c.latest.Load(); latest < ts && !c.latest.CompareAndSwap(latest, ts); {
+		latest = c.latest.Load()
+	}
+	return ts, nil
+}
+
+// LatestTS is the greatest timestamp that TS has returned; 0 before the first.
+func (c *Client) LatestTS() uint64 { return c.latest.Load() }
 
 func (c *Client) remoteTS(ctx context.Context) (uint64, error) {
 	physical, logical, err := c.pd.GetTS(ctx)

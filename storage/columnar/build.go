@@ -26,7 +26,8 @@ var (
 // Build is a segment being written, or further columns of one. One goroutine; Finish or Abort ends it.
 type Build struct {
 	s          *Store
-	start, end []byte // encoded user keys
+	from, to   []byte // plain keys
+	start, end []byte // the same, encoded
 	ts         uint64
 	keys       []ColumnKey
 	extends    *segment    // that gets the columns; nil: a new one is made
@@ -51,7 +52,10 @@ func (s *Store) Begin(start, end []byte, ts uint64, cols []ColumnKey, types []*t
 	if len(start) == 0 || bytes.Compare(start, end) >= 0 || ts == mvcc.TSMax || len(cols) == 0 || len(cols) != len(types) {
 		return nil
 	}
-	b := &Build{s: s, ts: ts, keys: cols, start: mvcc.EncodeKey(start), end: mvcc.EncodeKey(end)}
+	b := &Build{
+		s: s, ts: ts, keys: slices.Clone(cols), from: bytes.Clone(start), to: bytes.Clone(end),
+		start: mvcc.EncodeKey(start), end: mvcc.EncodeKey(end),
+	}
 	for _, ft := range types {
 		b.columns = append(b.columns, &columnFile{kind: column.KindOf(ft)})
 	}
@@ -228,7 +232,10 @@ func (b *Build) install() error {
 	case g != nil && g.rows.len() != b.rows.len():
 		return fmt.Errorf("columnar: %d blocks where the segment has %d", b.rows.len(), g.rows.len())
 	case g == nil:
-		g = &segment{start: b.start, end: b.end, rows: b.rows, builtAt: b.ts, ts: b.ts, columns: map[ColumnKey]*columnFile{}, refs: 1}
+		g = &segment{
+			from: b.from, to: b.to, start: b.start, end: b.end, rows: b.rows, builtAt: b.ts, ts: b.ts,
+			columns: map[ColumnKey]*columnFile{}, refs: 1,
+		}
 		for _, old := range slices.Clone(s.between(g.start, g.end)) {
 			s.drop(old)
 		}

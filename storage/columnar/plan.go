@@ -51,11 +51,14 @@ type view struct {
 // Plan cuts [start, end), plain record keys, for a read of cols at ts in snap. An empty end is open. The read is one in
 // snapshot isolation, opened in the order that txn.Concurrency asks for: the highest timestamp read has been raised to ts,
 // locks in memory have been looked at, and then snap was taken. ok is false where it is not worth the while: no block has
-// all of cols, or most have changed.
+// all of cols, or most have changed. It also is for mvcc.TSMax, which means the latest of snap: segments may have later rows.
 func (s *Store) Plan(snap storage.Snapshot, start, end []byte, cols []ColumnKey, ts uint64) (p *Plan, ok bool, err error) {
 	lower, upper := encodeRange(start, end)
 	p = &Plan{s: s, ts: ts}
-	blocks := s.use(p, lower, upper, cols, ts)
+	blocks := 0
+	if ts != mvcc.TSMax {
+		blocks = s.use(p, lower, upper, cols, ts)
+	}
 	if blocks == 0 {
 		p.Close()
 		return nil, false, nil
@@ -148,9 +151,6 @@ func (v *view) mark(block int) (isNew bool) {
 // the Horizon from before the plan's snapshot was taken. Later plans then search less.
 func (p *Plan) Advance(horizon uint64) {
 	ts := min(p.ts, horizon)
-	if p.ts == mvcc.TSMax {
-		return // such a read keeps nobody from committing below what is handed out meanwhile
-	}
 	p.s.mu.Lock()
 	defer p.s.mu.Unlock()
 	for _, v := range p.views {

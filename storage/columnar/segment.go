@@ -16,7 +16,8 @@ import (
 
 // segment is a copy of a range by columns. Its blocks never change; what may is guarded by Store.mu.
 type segment struct {
-	start, end []byte // encoded user keys
+	from, to   []byte // plain keys
+	start, end []byte // the same, encoded
 	rows       rowBlocks
 	builtAt    uint64 // the timestamp that it was read at
 

@@ -31,7 +31,7 @@ type Options struct {
 	// DiskReserve is how many bytes of the disk builds leave free.
 	DiskReserve uint64
 	CacheMax    int64 // bytes of decoded columns in memory; default 64 MiB
-	// Allocated returns the greatest timestamp known to have been handed out, see Horizon. nil: none is known.
+	// Allocated returns the greatest timestamp known to have been handed out, see Horizon. nil: clients make none up.
 	Allocated func() uint64
 	// Flush, if not nil, has the row store written out. It is called after a build: searches for changes can skip what
 	// is in files and older than the segment, but not what is in memory.
@@ -73,7 +73,7 @@ func Open(o Options) (*Store, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.Allocated == nil {
-		o.Allocated = func() uint64 { return 0 }
+		o.Allocated = func() uint64 { return mvcc.TSMax }
 	}
 	if o.Flush == nil {
 		o.Flush = func() error { return nil }
@@ -221,7 +221,7 @@ func (s *Store) nextName() string {
 
 // SegmentInfo describes a segment.
 type SegmentInfo struct {
-	Start, End []byte // plain keys
+	Start, End []byte // plain keys; read only
 	// TS is up to when the segment is known to be right. A Begin with these three and other columns adds those to the segment.
 	TS      uint64
 	Columns []ColumnKey // in no order
@@ -230,23 +230,19 @@ type SegmentInfo struct {
 }
 
 // Segments lists the segments that overlap [start, end), plain keys, in key order; an empty end is open.
-func (s *Store) Segments(start, end []byte) ([]SegmentInfo, error) {
+func (s *Store) Segments(start, end []byte) []SegmentInfo {
 	lower, upper := encodeRange(start, end)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var list []SegmentInfo
 	for _, g := range s.between(lower, upper) {
-		info := SegmentInfo{TS: g.ts, Rows: g.rows.total, Bytes: g.bytes}
+		info := SegmentInfo{Start: g.from, End: g.to, TS: g.ts, Rows: g.rows.total, Bytes: g.bytes}
 		for c := range g.columns {
 			info.Columns = append(info.Columns, c)
 		}
-		var err error
-		if info.Start, info.End, err = decodeRange(g.start, g.end); err != nil {
-			return nil, err
-		}
 		list = append(list, info)
 	}
-	return list, nil
+	return list
 }
 
 // encodeRange encodes bounds. An empty end, which is open, is kept.
