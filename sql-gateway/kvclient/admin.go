@@ -16,7 +16,7 @@ func (c *Client) Split(ctx context.Context, keys [][]byte) error {
 	keys = slices.Clone(keys)
 	slices.SortFunc(keys, bytes.Compare)
 	for _, key := range keys {
-		bo := newBackoff(&c.opts, c.opts.WriteBudget)
+		bo := c.newBackoff(c.opts.WriteBudget)
 		err := c.send(ctx, bo, key, func(st Store, r *Region) (*errorpb.Error, error) {
 			if bytes.Equal(r.Range.Start, key) {
 				return nil, nil
@@ -37,7 +37,7 @@ func (c *Client) Split(ctx context.Context, keys [][]byte) error {
 // DeleteRange removes all versions of all keys in r: for ranges that nobody reads any more, such as a dropped table's.
 func (c *Client) DeleteRange(ctx context.Context, r KeyRange) error {
 	for rest := r; ; {
-		bo := newBackoff(&c.opts, c.opts.WriteBudget)
+		bo := c.newBackoff(c.opts.WriteBudget)
 		var part KeyRange
 		var resp *kvrpcpb.DeleteRangeResponse
 		err := c.send(ctx, bo, rest.Start, func(st Store, reg *Region) (*errorpb.Error, error) {

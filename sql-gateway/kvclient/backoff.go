@@ -24,18 +24,16 @@ var (
 // Backoff limits the total time that one operation may spend waiting. It belongs to one goroutine; Fork gives another
 // goroutine a copy.
 type Backoff struct {
-	opts  *Options
+	c     *Client
 	left  time.Duration
 	tries map[*backoffKind]int
 	hints int // followed
 }
 
-func newBackoff(o *Options, budget time.Duration) *Backoff {
-	return &Backoff{opts: o, left: budget}
-}
+func (c *Client) newBackoff(budget time.Duration) *Backoff { return &Backoff{c: c, left: budget} }
 
 // Fork returns a Backoff with what is left of the budget.
-func (b *Backoff) Fork() *Backoff { return newBackoff(b.opts, b.left) }
+func (b *Backoff) Fork() *Backoff { return b.c.newBackoff(b.left) }
 
 // wait sleeps as the kind's turn demands: doubling, with half of it random. When the budget is spent it returns cause
 // wrapped; when ctx ends, its error.
@@ -48,7 +46,7 @@ func (b *Backoff) wait(ctx context.Context, k *backoffKind, cause error) error {
 		d = min(k.first<<n, k.most)
 	}
 	b.tries[k]++
-	return b.sleep(ctx, k, d/2+time.Duration(b.opts.Rand()*float64(d/2)), cause)
+	return b.sleep(ctx, k, d/2+time.Duration(b.c.opts.Rand()*float64(d/2)), cause)
 }
 
 // hintsMax is how many hints of an operation are followed at once.
@@ -69,7 +67,8 @@ func (b *Backoff) sleep(ctx context.Context, k *backoffKind, d time.Duration, ca
 		return &budgetError{kind: k.name, cause: cause}
 	}
 	b.left -= d
-	return b.opts.Sleep(ctx, d)
+	b.c.metrics.waits[k].Observe(d.Seconds())
+	return b.c.opts.Sleep(ctx, d)
 }
 
 // budgetError says that the back-off budget is spent, and on what.

@@ -151,7 +151,7 @@ func (b *bulk) commit(ctx context.Context) error {
 		return nil // there was nothing but to check
 	}
 	cm := &committer{c: t.c, startTS: t.startTS, fence: t.fence, primary: b.primary}
-	commitTS, err := cm.commitPrimary(ctx, newBackoff(&t.c.opts, t.c.opts.WriteBudget))
+	commitTS, err := cm.commitPrimary(ctx, t.c.newBackoff(t.c.opts.WriteBudget))
 	switch {
 	case err == nil:
 		b.stop()
@@ -261,7 +261,7 @@ func (r *KeyRange) extend(first, last []byte) {
 
 func (f *flush) run(ctx context.Context) error {
 	c := f.b.t.c
-	bo := newBackoff(&c.opts, c.opts.WriteBudget)
+	bo := c.newBackoff(c.opts.WriteBudget)
 	batches, err := c.cut(ctx, bo, f.buf, f.items)
 	if err != nil {
 		return err

@@ -61,6 +61,7 @@ type Client struct {
 	regions   *regionCache
 	resolver  *resolver
 	turn      atomic.Uint64 // of replicas to be read
+	metrics   *metrics
 
 	// background runs secondary commits and roll-backs of failed prewrites; Close lets it finish.
 	background sync.WaitGroup
@@ -75,7 +76,7 @@ type Client struct {
 // New makes a client.
 func New(p Placement, d Dialer, opts Options) *Client {
 	opts.fill()
-	c := &Client{opts: opts, placement: p, stores: newStores(p, d)}
+	c := &Client{opts: opts, placement: p, stores: newStores(p, d), metrics: newMetrics()}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.beating, c.stopBeat = context.WithCancel(c.ctx)
 	c.regions = newRegionCache(p, opts.Now)
@@ -114,7 +115,8 @@ func (c *Client) spawn(f func(ctx context.Context)) {
 
 // TS returns a new timestamp.
 func (c *Client) TS(ctx context.Context) (uint64, error) {
-	bo := newBackoff(&c.opts, c.opts.ReadBudget)
+	defer c.took(c.metrics.timestamps, c.opts.Now())
+	bo := c.newBackoff(c.opts.ReadBudget)
 	for {
 		ts, err := c.placement.TS(ctx)
 		if err == nil || ctx.Err() != nil {

@@ -80,6 +80,7 @@ func (t *Txn) Commit(ctx context.Context) error {
 	if !t.buf.writes() {
 		return t.endLocks(ctx)
 	}
+	defer t.c.took(t.c.metrics.commits, t.c.opts.Now())
 	cm := t.newCommitter()
 	defer func() { cm.stopBeat() }()
 	return cm.run(ctx)
@@ -136,7 +137,7 @@ func (cm *committer) run(ctx context.Context) error {
 		}
 		cm.floor = ts
 	}
-	bo := newBackoff(&cm.c.opts, cm.c.opts.WriteBudget)
+	bo := cm.c.newBackoff(cm.c.opts.WriteBudget)
 	if err := cm.prewriteAll(ctx, bo, cm.items); err != nil {
 		return cm.failed(err)
 	}
@@ -298,5 +299,5 @@ func (c *Client) sendKeys(ctx context.Context, keys [][]byte, do sendKeys) error
 	if len(keys) == 0 {
 		return nil
 	}
-	return c.eachRegion(ctx, newBackoff(&c.opts, c.opts.WriteBudget), keys, commitKeysMax, each)
+	return c.eachRegion(ctx, c.newBackoff(c.opts.WriteBudget), keys, commitKeysMax, each)
 }

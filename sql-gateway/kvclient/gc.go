@@ -17,7 +17,7 @@ const gcLocksMax = 1024
 func (c *Client) ResolveBelow(ctx context.Context, ts uint64) (locks int, err error) {
 	var rest KeyRange
 	for {
-		bo := newBackoff(&c.opts, c.opts.WriteBudget)
+		bo := c.newBackoff(c.opts.WriteBudget)
 		found, part, err := c.scanLocks(ctx, bo, ts, rest)
 		if err == nil && len(found) > 0 {
 			locks += len(found)
@@ -37,7 +37,7 @@ func (c *Client) ResolveBelow(ctx context.Context, ts uint64) (locks int, err er
 
 // Locks lists up to limit locks in r of transactions that began at or below ts.
 func (c *Client) Locks(ctx context.Context, r KeyRange, ts uint64, limit int) (locks []*kvrpcpb.LockInfo, err error) {
-	bo := newBackoff(&c.opts, c.opts.ReadBudget)
+	bo := c.newBackoff(c.opts.ReadBudget)
 	for len(locks) < limit {
 		found, part, err := c.scanLocks(ctx, bo, ts, r)
 		if err != nil {

@@ -41,7 +41,7 @@ func (c *Client) keepAlive(startTS uint64, primary []byte, age, life, ageMax tim
 // beat makes a primary lock live until at least ttl after startTS, and reports whether it is there.
 func (c *Client) beat(ctx context.Context, startTS uint64, primary []byte, ttl time.Duration) (alive bool, err error) {
 	var resp *kvrpcpb.TxnHeartBeatResponse
-	err = c.send(ctx, newBackoff(&c.opts, lockTTLMin), primary, func(st Store, r *Region) (*errorpb.Error, error) {
+	err = c.send(ctx, c.newBackoff(lockTTLMin), primary, func(st Store, r *Region) (*errorpb.Error, error) {
 		var err error
 		resp, err = st.KvTxnHeartBeat(ctx, &kvrpcpb.TxnHeartBeatRequest{Context: r.Context(), PrimaryLock: primary,
 			StartVersion: startTS, AdviseLockTtl: uint64(ttl / time.Millisecond)})

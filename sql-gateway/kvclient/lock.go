@@ -46,6 +46,7 @@ type txnStatus struct {
 // resolve deals with locks met at callerTS. It returns the transactions a reader can pass, and whether some lock has to
 // be waited for. With forWrite nothing can be passed: every lock is resolved or waited for.
 func (r *resolver) resolve(ctx context.Context, bo *Backoff, callerTS uint64, locks []*kvrpcpb.LockInfo, forWrite bool) (pass bypass, wait bool, err error) {
+	r.c.metrics.locks.Add(float64(len(locks)))
 	cleaned := map[uint64]bool{}
 	for _, l := range locks {
 		st, err := r.status(ctx, bo, callerTS, l)
@@ -225,7 +226,7 @@ func (r *resolver) finishLater(l *kvrpcpb.LockInfo, commitTS uint64) {
 	}
 	r.finishing[l.LockVersion] = true
 	r.c.spawn(func(ctx context.Context) {
-		if err := r.finish(ctx, newBackoff(&r.c.opts, r.c.opts.WriteBudget), l, commitTS); err != nil {
+		if err := r.finish(ctx, r.c.newBackoff(r.c.opts.WriteBudget), l, commitTS); err != nil {
 			r.c.opts.Logger.Warn("locks of a bulk write are left to others", "start_ts", l.LockVersion, "commit_ts", commitTS, "err", err)
 		}
 		r.mu.Lock()

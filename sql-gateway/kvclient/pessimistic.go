@@ -125,7 +125,7 @@ type lockCall struct {
 
 // run locks the keys of the primary's region before all others: a lock without a primary looks like one of a dead client.
 func (l *lockCall) run(ctx context.Context, keys [][]byte) error {
-	t, bo := l.t, newBackoff(&l.t.c.opts, l.t.c.opts.WriteBudget)
+	t, bo := l.t, l.t.c.newBackoff(l.t.c.opts.WriteBudget)
 	if t.pess.stop == nil {
 		r, err := t.c.regions.locate(ctx, bo, keys[0])
 		if err != nil {

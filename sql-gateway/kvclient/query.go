@@ -51,7 +51,7 @@ func (c *Client) taskRegion(ctx context.Context, bo *Backoff, tasks []Task, rest
 }
 
 // NewBackoff returns the budget of one read.
-func (c *Client) NewBackoff() *Backoff { return newBackoff(&c.opts, c.opts.ReadBudget) }
+func (c *Client) NewBackoff() *Backoff { return c.newBackoff(c.opts.ReadBudget) }
 
 // Concurrency is the number of region requests that one operation should have in flight.
 func (c *Client) Concurrency() int { return c.opts.Concurrency }

@@ -214,6 +214,7 @@ func (c *regionCache) nextPeer(r *Region) {
 
 // onError mends the cache after a region error and waits where the error asks for time. The caller locates again.
 func (c *Client) onRegionError(ctx context.Context, bo *Backoff, r *Region, e *errorpb.Error) error {
+	c.metrics.regionErrors.WithLabelValues(regionErrorName(e)).Inc()
 	cause := fmt.Errorf("region %d: %s", r.Meta.Id, e)
 	switch {
 	case e.NotLeader != nil:
@@ -299,7 +300,9 @@ func (c *Client) sendTo(ctx context.Context, bo *Backoff, r *Region, do func(Sto
 	if err != nil {
 		return false, c.onStoreError(ctx, bo, r, err)
 	}
+	begin := c.opts.Now()
 	regionErr, err := do(st, r)
+	c.took(c.metrics.requests, begin)
 	switch {
 	case err != nil:
 		return false, c.onStoreError(ctx, bo, r, err)
@@ -359,7 +362,7 @@ func (c *Client) group(ctx context.Context, bo *Backoff, keys [][]byte) ([]batch
 // Do runs one request of the caller's own against key's region: for tools and tests that speak to stores themselves. f
 // returns the response's region error, on which it is called again.
 func (c *Client) Do(ctx context.Context, key []byte, f func(Store, *kvrpcpb.Context) (*errorpb.Error, error)) error {
-	return c.send(ctx, newBackoff(&c.opts, c.opts.WriteBudget), key, func(st Store, r *Region) (*errorpb.Error, error) {
+	return c.send(ctx, c.newBackoff(c.opts.WriteBudget), key, func(st Store, r *Region) (*errorpb.Error, error) {
 		return f(st, r.Context())
 	})
 }

@@ -23,7 +23,7 @@ const (
 // Scan iterates r forward, or backward from its end.
 func (s *Snapshot) Scan(ctx context.Context, r KeyRange, reverse bool) Iterator {
 	return &scanner{s: s, ctx: ctx, rest: r, reverse: reverse, limit: scanBatchFirst,
-		bo: newBackoff(&s.c.opts, s.c.opts.ReadBudget)}
+		bo: s.c.newBackoff(s.c.opts.ReadBudget)}
 }
 
 // scanner pages through the regions of a range.

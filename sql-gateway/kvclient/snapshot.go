@@ -89,7 +89,7 @@ type getCall struct {
 
 // Get returns nil if the key does not exist.
 func (s *Snapshot) Get(ctx context.Context, key []byte) ([]byte, error) {
-	call := &getCall{bo: Backoff{opts: &s.c.opts, left: s.c.opts.ReadBudget}}
+	call := &getCall{bo: Backoff{c: s.c, left: s.c.opts.ReadBudget}}
 	bo := &call.bo
 	call.req = kvrpcpb.GetRequest{Context: &call.ctx, Key: key, Version: s.ts}
 	for {
@@ -129,7 +129,7 @@ func (s *Snapshot) BatchGet(ctx context.Context, keys [][]byte) (map[string][]by
 	keys = slices.CompactFunc(slices.Clone(keys), bytes.Equal)
 	var mu sync.Mutex
 	out := make(map[string][]byte, len(keys))
-	bo := newBackoff(&s.c.opts, s.c.opts.ReadBudget)
+	bo := s.c.newBackoff(s.c.opts.ReadBudget)
 	err := s.c.eachRegion(ctx, bo, keys, batchGetMax, func(ctx context.Context, bo *Backoff, b batch) error {
 		return s.batchGet(ctx, bo, b, func(p *kvrpcpb.KvPair) {
 			mu.Lock()

@@ -38,7 +38,7 @@ func (s *Snapshot) flushed(ctx context.Context, keys [][]byte) (map[string][]byt
 		}
 		return nil
 	}
-	err := s.c.eachRegion(ctx, newBackoff(&s.c.opts, s.c.opts.ReadBudget), sortedSet(keys), batchGetMax, get)
+	err := s.c.eachRegion(ctx, s.c.newBackoff(s.c.opts.ReadBudget), sortedSet(keys), batchGetMax, get)
 	return found, err
 }
 
@@ -55,7 +55,7 @@ func (c *Client) rollbackPrimary(ctx context.Context, startTS uint64, primary []
 func (c *Client) resolveSpan(ctx context.Context, startTS, commitTS uint64, span KeyRange) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(c.opts.Concurrency)
-	bo := newBackoff(&c.opts, c.opts.WriteBudget)
+	bo := c.newBackoff(c.opts.WriteBudget)
 	for more := true; more; {
 		r, err := c.regions.locateFirst(ctx, bo, span)
 		if err != nil {
@@ -75,7 +75,7 @@ func (c *Client) resolvePart(ctx context.Context, startTS, commitTS uint64, part
 	for {
 		var served KeyRange
 		var resp *kvrpcpb.ResolveLockResponse
-		err := c.send(ctx, newBackoff(&c.opts, c.opts.WriteBudget), part.Start, func(st Store, r *Region) (*errorpb.Error, error) {
+		err := c.send(ctx, c.newBackoff(c.opts.WriteBudget), part.Start, func(st Store, r *Region) (*errorpb.Error, error) {
 			served = r.Range
 			var err error
 			resp, err = st.KvResolveLock(ctx, &kvrpcpb.ResolveLockRequest{Context: r.Context(), StartVersion: startTS, CommitVersion: commitTS})
