@@ -104,6 +104,14 @@ func (m *Memory) Shrink(n int64) {
 	}
 }
 
+// Limit is the account's own bound in bytes; 0: it has none.
+func (m *Memory) Limit() int64 {
+	if m == nil {
+		return 0
+	}
+	return m.limit
+}
+
 // Used is what is charged now.
 func (m *Memory) Used() int64 {
 	if m == nil {

@@ -1,11 +1,15 @@
 package node_test
 
 import (
+	"encoding/hex"
 	"io"
 	"net/http"
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	pdhttp "github.com/tikv/pd/client/http"
 )
 
 // After a commit and a scan, made by direct calls, the store's metrics tell of both, and of what lies below: the scheduler, raft
@@ -50,4 +54,45 @@ func getPage(t *testing.T, url string) string {
 	body, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
 	return string(body)
+}
+
+// The placement driver's HTTP interface tells clients of PD, and ours, what it knows of stores and regions.
+func TestPlacementOverHTTP(t *testing.T) {
+	c := startCluster(t, t.TempDir(), 1)
+	defer func() { require.NoError(t, c.Close()) }()
+	ctx := testContext(t)
+	stores, err := c.PD().StoreInfos(ctx)
+	require.NoError(t, err)
+	require.Len(t, stores, 1)
+	require.EqualValues(t, c.Stores()[0].ID(), stores[0].Store.ID)
+	require.Equal(t, "Up", stores[0].Store.StateName)
+	client := newClient(t, c, c.Dialer())
+	require.NoError(t, client.Split(ctx, [][]byte{[]byte("m")}))
+	require.NoError(t, client.Close())
+	var regions []pdhttp.RegionInfo
+	require.Eventually(t, func() bool {
+		regions, err = c.PD().RegionInfos(ctx, nil, nil, 10)
+		return err == nil && len(regions) == 2 && regions[1].Leader.StoreID == stores[0].Store.ID
+	}, limit, 5*time.Millisecond)
+	require.Equal(t, regions[0].EndKey, regions[1].StartKey)
+	start, err := hex.DecodeString(regions[1].StartKey)
+	require.NoError(t, err)
+	second, err := c.PD().RegionInfos(ctx, append(start, 'x'), nil, 10)
+	require.NoError(t, err)
+	require.Len(t, second, 1)
+	first, err := c.PD().RegionInfos(ctx, nil, start, 10)
+	require.NoError(t, err)
+	require.Equal(t, regions[:1], first)
+	for path, part := range map[string]string{
+		"region/id/" + strconv.FormatInt(regions[0].ID, 10):  regions[0].EndKey,
+		"store/" + strconv.FormatInt(stores[0].Store.ID, 10): stores[0].Store.Address,
+		"members": "client_urls",
+		"version": "v8.5.0",
+	} {
+		require.Contains(t, getPage(t, "http://"+c.PDAddr()+"/pd/api/v1/"+path), part)
+	}
+	resp, err := http.Get("http://" + c.PDAddr() + "/pd/api/v1/region/id/999999")
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, http.StatusNotFound, resp.StatusCode)
 }

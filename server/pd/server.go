@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"net/url"
 	"strconv"
 	"sync"
@@ -139,6 +140,7 @@ func (s *Server) startEtcd(o Options) error {
 	s.mute = mute
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(logger)
 	cfg.ServiceRegister = s.register
+	cfg.UserHandlers = map[string]http.Handler{apiPrefix: s.api()}
 	e, err := embed.StartEtcd(cfg)
 	if err != nil {
 		return fmt.Errorf("start etcd: %w", err)

@@ -38,6 +38,8 @@ type Request struct {
 	Concurrency int
 	// Stats, when not nil, is filled for EXPLAIN ANALYZE.
 	Stats *Stats
+	// Tally, when not nil, counts what the stores do, also of other requests at the same time.
+	Tally *Tally
 	// Memory accounts for batches that wait to be read.
 	Memory *executor.Memory
 	// Env is for joins that a store has no room for, and so run here; nil: then they fail with executor.ErrNoRoom.
@@ -273,6 +275,7 @@ func (s *selector) finish(resp *coprocessor.Response) error {
 	if err := sel.Unmarshal(resp.Data); err != nil {
 		return fmt.Errorf("decode the store's response: %w", err)
 	}
+	s.req.Tally.add(resp.ExecDetailsV2)
 	if e := sel.Error; e != nil {
 		return &value.Error{Code: uint16(e.Code), Message: e.Msg}
 	}

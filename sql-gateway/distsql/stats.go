@@ -1,12 +1,14 @@
 package distsql
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 	"github.com/pingcap/tipb/go-tipb"
 
 	"github.com/scree-db/scree/executor"
+	"github.com/scree-db/scree/sql-gateway/insight"
 )
 
 // Stats are what EXPLAIN ANALYZE shows of a request: the tasks at the reader, and the pushed executors in the
@@ -65,5 +67,34 @@ func (s *Stats) add(resp *tipb.SelectResponse, details *kvrpcpb.ExecDetailsV2) {
 	if d := details.GetScanDetailV2(); d != nil {
 		s.ProcessedKeys += d.ProcessedVersions
 		s.TotalKeys += d.TotalVersions
+	}
+}
+
+// Tally sums up what stores do for a statement, whatever the number of its requests. A nil Tally counts nothing. Safe for
+// concurrent use.
+type Tally struct {
+	tasks, processNs, waitNs, totalKeys, processedKeys atomic.Uint64
+}
+
+func (t *Tally) add(d *kvrpcpb.ExecDetailsV2) {
+	if t == nil {
+		return
+	}
+	t.tasks.Add(1)
+	if times := d.GetTimeDetailV2(); times != nil {
+		t.processNs.Add(times.ProcessWallTimeNs)
+		t.waitNs.Add(times.WaitWallTimeNs)
+	}
+	if scan := d.GetScanDetailV2(); scan != nil {
+		t.totalKeys.Add(scan.TotalVersions)
+		t.processedKeys.Add(scan.ProcessedVersions)
+	}
+}
+
+// Stores is what was counted so far.
+func (t *Tally) Stores() insight.Stores {
+	return insight.Stores{
+		Tasks: int(t.tasks.Load()), Process: time.Duration(t.processNs.Load()), Wait: time.Duration(t.waitNs.Load()),
+		TotalKeys: t.totalKeys.Load(), ProcessedKeys: t.processedKeys.Load(),
 	}
 }

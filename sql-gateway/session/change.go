@@ -166,5 +166,8 @@ func (s *Session) okOf(res *dml.Result, w *wire.Writer) wire.OK {
 		s.lastInsertID = res.LastInsertID
 	}
 	s.rowCount = int64(ok.Affected)
+	if s.trace != nil {
+		s.trace.affected = res.Affected
+	}
 	return ok
 }

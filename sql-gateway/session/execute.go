@@ -18,9 +18,15 @@ import (
 
 // execute runs a statement and answers it. Whatever fails, the session is afterwards as the error code promises: the
 // statement's own writes are undone, and outside a transaction so is everything.
-func (s *Session) execute(ctx context.Context, stmt ast.StmtNode, text string, args []wire.Param, w *wire.Writer) error {
-	ctx, finish := s.started(ctx, stmt, text)
-	defer finish()
+func (s *Session) execute(ctx context.Context, stmt ast.StmtNode, text string, args []wire.Param, w *wire.Writer) (err error) {
+	t, outer := s.newTrace(), s.trace
+	s.trace = t
+	ctx, finish := s.started(ctx, stmt, text, t.begin)
+	defer func() {
+		s.observe(ctx, t, stmt, text, err)
+		s.trace = outer
+		finish()
+	}()
 	if keepsWarnings(stmt) {
 		return s.finishRead(ctx, s.newRun(ctx, stmt, text, args), w)
 	}
@@ -93,6 +99,7 @@ func (r *run) query(node ast.ResultSetNode, w *wire.Writer) error {
 	if err != nil {
 		return err
 	}
+	r.planned(q)
 	nameLikeMySQL(q, node)
 	return r.stream(q, w)
 }
@@ -140,6 +147,7 @@ func (r *run) send(q *planner.Query, op executor.Operator, w *wire.Writer) error
 		return err
 	}
 	r.s.foundRows, r.s.rowCount = w.Sent, -1
+	r.s.returned(w.Sent)
 	r.collectWarnings()
 	return w.End(r.s.warningCount())
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/pingcap/tipb/go-tipb"
 
 	"github.com/scree-db/scree/codec/column"
+	"github.com/scree-db/scree/sql-gateway/insight"
 	"github.com/scree-db/scree/sql-gateway/planner"
 	"github.com/scree-db/scree/sql-gateway/wire"
 )
@@ -25,6 +26,7 @@ type prepared struct {
 	text   string
 	params int
 	cols   []wire.Column
+	digest *insight.Digest // nil until it was executed
 }
 
 var _ wire.Statement = (*prepared)(nil)
@@ -115,6 +117,10 @@ func (p *prepared) Columns() []wire.Column { return p.cols }
 
 // Execute implements wire.Statement.
 func (p *prepared) Execute(ctx context.Context, args []wire.Param, w *wire.Writer) error {
+	if p.digest == nil {
+		p.digest = p.s.srv.insight.Digest(p.text)
+	}
+	p.s.coming = arrival{digest: p.digest, prepared: true}
 	return p.s.execute(ctx, p.stmt, p.text, args, w)
 }
 
@@ -181,5 +187,6 @@ func (r *run) executeText(stmt *ast.ExecuteStmt, w *wire.Writer) error {
 		}
 		args[i] = wire.Param{Value: v.val, Type: v.ft}
 	}
+	r.s.trace.passed = true
 	return p.Execute(r.ctx, args, w)
 }

@@ -55,6 +55,9 @@ func (s *Session) newRun(ctx context.Context, stmt ast.StmtNode, text string, ar
 		Memory: s.memory(),
 		Spill:  s.srv.cfg.Spill,
 	}
+	if s.trace != nil {
+		s.trace.memory = r.env.Memory
+	}
 	return r
 }
 

@@ -82,6 +82,7 @@ func (r *run) request(txn *kvclient.Txn, req *planner.ReadRequest) *distsql.Requ
 		Memory:      r.env.Memory,
 		Env:         r.env,
 		Warn:        r.addWarnings,
+		Tally:       r.s.tally(),
 	}
 }
 

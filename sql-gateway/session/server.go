@@ -19,6 +19,7 @@ import (
 	"github.com/scree-db/scree/sql-gateway/dml"
 	"github.com/scree-db/scree/sql-gateway/gcworker"
 	"github.com/scree-db/scree/sql-gateway/infoschema"
+	"github.com/scree-db/scree/sql-gateway/insight"
 	"github.com/scree-db/scree/sql-gateway/kvclient"
 	"github.com/scree-db/scree/sql-gateway/wire"
 )
@@ -47,6 +48,9 @@ type Config struct {
 	Spill *spill.Dir
 	// RootPassword guards the user root; empty is no password.
 	RootPassword string
+	// SlowLog is where statements that took SlowAfter or longer are written down; without a path they are not.
+	SlowLog   insight.LogFile
+	SlowAfter time.Duration
 	// ConnectionsMax bounds the connections at one time; 0 is no bound.
 	ConnectionsMax int
 }
@@ -59,6 +63,7 @@ type Server struct {
 	client   *kvclient.Client
 	catalog  *catalog.Catalog
 	globals  *globals
+	insight  *insight.Recorder
 	locks    userLocks
 	accounts map[string]wire.Account
 	started  time.Time
@@ -90,6 +95,9 @@ func NewServer(cfg Config) (*Server, error) {
 	}
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
 	var err error
+	if s.insight, err = openInsight(cfg); err != nil {
+		return nil, err
+	}
 	s.catalog, err = catalog.Open(s.ctx, catalog.FromClient(cfg.Client), catalog.Options{
 		ID: cfg.GatewayID, Logger: cfg.Logger, Virtual: infoschema.Tables(), Backfill: s.backfill, Now: time.Now,
 	})
@@ -115,12 +123,21 @@ func (s *Server) fixedVars() map[string]string {
 	vars := map[string]string{
 		"version": s.Version(), "hostname": host, "datadir": s.cfg.DataDir, "system_time_zone": zone,
 		"version_compile_os": runtime.GOOS, "version_compile_machine": runtime.GOARCH, "server_id": "1",
-		"max_connections": strconv.Itoa(s.cfg.ConnectionsMax),
+		"max_connections": strconv.Itoa(s.cfg.ConnectionsMax), "slow_query_log_file": s.cfg.SlowLog.Path,
+		"slow_query_log": onIf(s.cfg.SlowLog.Path != ""), "tidb_enable_slow_log": onIf(s.cfg.SlowLog.Path != ""),
+		"long_query_time": secondsText(s.insight.SlowAfter()), "tidb_slow_log_threshold": strconv.FormatInt(s.insight.SlowAfter().Milliseconds(), 10),
 	}
 	if addr, ok := s.listener.Addr().(*net.TCPAddr); ok {
 		vars["port"] = strconv.Itoa(addr.Port)
 	}
 	return vars
+}
+
+func onIf(yes bool) string {
+	if yes {
+		return "ON"
+	}
+	return "OFF"
 }
 
 // mysqlVersion is the MySQL whose behaviour clients may assume.
@@ -261,7 +278,7 @@ func (s *Server) Close() error {
 	s.wg.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), stopWait)
 	defer cancel()
-	return errors.Join(err, s.catalog.FlushStats(ctx))
+	return errors.Join(err, s.catalog.FlushStats(ctx), s.insight.Close())
 }
 
 // drain waits until no session runs a statement, but not for ever.

@@ -54,8 +54,12 @@ type Session struct {
 	// run again.
 	contended bool
 	// bulk: the statement outside of a transaction that runs is a bulk write.
-	bulk   bool
-	holder *catalog.LockHolder
+	bulk    bool
+	holder  *catalog.LockHolder
+	coming  arrival       // of the next statement
+	trace   *trace        // of the statement that runs; nil: none does
+	slow    time.Duration // long_query_time, if slowSet
+	slowSet bool
 
 	warnings     []warning // of the last statement that was not SHOW WARNINGS
 	lastInsertID uint64
@@ -110,6 +114,7 @@ func (s *Session) setDefaults() {
 	s.location = zoneOf(s.vars["time_zone"])
 	s.nextIsolation, s.nextPast, s.snapshot = "", 0, nil
 	s.warnings, s.lastInsertID, s.rowCount, s.foundRows = nil, 0, 0, 0
+	s.slowSet = false
 }
 
 func (s *Session) applyMode(text string) {
@@ -145,7 +150,9 @@ func (s *Session) host() string {
 
 // Query implements wire.Session.
 func (s *Session) Query(ctx context.Context, text string, w *wire.Writer) error {
+	begin := time.Now()
 	if stmt, ok := s.parseBulk(text); ok {
+		s.coming.parse = time.Since(begin)
 		return s.execute(ctx, stmt, text, nil, w)
 	}
 	stmts, err := s.parse(text)
@@ -161,6 +168,7 @@ func (s *Session) Query(ctx context.Context, text string, w *wire.Writer) error 
 	if len(stmts) > 1 && !w.Conn().Has(mysql.ClientMultiStatements) {
 		return s.fail(ctx, sqlError(codeMultiStatements, "client has multi-statement capability disabled"))
 	}
+	s.coming.parse = time.Since(begin)
 	for i, stmt := range stmts {
 		w.More = i < len(stmts)-1
 		if err := s.execute(ctx, stmt, stmt.Text(), nil, w); err != nil {
@@ -261,8 +269,8 @@ func (s *Session) Columns(_ context.Context, table, _ string) ([]wire.Column, er
 func (s *Session) Statistics() string {
 	up := time.Since(s.srv.started)
 	n := s.srv.queries.Load()
-	return fmt.Sprintf("Uptime: %d  Threads: %d  Questions: %d  Slow queries: 0  Opens: 0  Flush tables: 0  Open tables: 0  Queries per second avg: %.3f",
-		int(up.Seconds()), len(s.srv.all()), n, float64(n)/max(up.Seconds(), 1))
+	return fmt.Sprintf("Uptime: %d  Threads: %d  Questions: %d  Slow queries: %d  Opens: 0  Flush tables: 0  Open tables: 0  Queries per second avg: %.3f",
+		int(up.Seconds()), len(s.srv.all()), n, s.srv.insight.SlowCount(), float64(n)/max(up.Seconds(), 1))
 }
 
 // Kill implements wire.Session.
@@ -332,10 +340,10 @@ func (s *Session) busy() bool {
 
 // started tells the process list what runs, and returns the statement's context and what ends it. max_execution_time
 // bounds queries only, as in MySQL.
-func (s *Session) started(ctx context.Context, stmt ast.StmtNode, text string) (context.Context, func()) {
+func (s *Session) started(ctx context.Context, stmt ast.StmtNode, text string, now time.Time) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	s.mu.Lock()
-	s.mu.command, s.mu.info, s.mu.since, s.mu.cancel = "Query", text, time.Now(), cancel
+	s.mu.command, s.mu.info, s.mu.since, s.mu.cancel = "Query", text, now, cancel
 	s.mu.Unlock()
 	s.srv.queries.Add(1)
 	stop := func() {}

@@ -144,6 +144,7 @@ func (r *run) setSystem(v sysVar, val string, global bool) error {
 			return err
 		}
 		r.s.srv.globals.set(v.name, out)
+		r.s.srv.setInsight(v.name, out)
 		return nil
 	}
 	return r.apply(v.name, out)
@@ -168,6 +169,9 @@ func checkMeaning(name, val string) (string, error) {
 			return "", errCode(mysql.ErrUnknownCharacterSet, val)
 		}
 		return info.Name, nil
+	case "long_query_time":
+		d, err := parseSeconds(val)
+		return secondsText(d), err
 	case "collation_connection", "collation_server", "collation_database":
 		if _, err := catalog.CollationID(val); err != nil {
 			return "", err
@@ -199,6 +203,12 @@ func (r *run) apply(name, val string) error {
 		}
 	case "sql_mode":
 		s.applyMode(val)
+	case "long_query_time":
+		slow, err := parseSeconds(val)
+		if err != nil {
+			return err
+		}
+		s.slow, s.slowSet = slow, true
 	case "time_zone":
 		s.location = zoneOf(val)
 		r.env.Expr.Location = s.location

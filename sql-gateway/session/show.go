@@ -90,22 +90,17 @@ func showStatus(r *run, _ *ast.ShowStmt) (*table, error) {
 	t := newTable("Variable_name", "Value")
 	var mem runtime.MemStats
 	runtime.ReadMemStats(&mem)
-	running := 0
-	sessions := r.s.srv.all()
-	for _, s := range sessions {
-		if s.busy() {
-			running++
-		}
-	}
+	connected, running := r.s.srv.load()
 	for _, v := range [][2]string{
 		{"Compression", "OFF"},
 		{"Memory_used", strconv.FormatUint(mem.HeapInuse, 10)},
 		{"Queries", strconv.FormatUint(r.s.srv.queries.Load(), 10)},
 		{"Questions", strconv.FormatUint(r.s.srv.queries.Load(), 10)},
+		{"Slow_queries", strconv.FormatUint(r.s.srv.insight.SlowCount(), 10)},
 		{"Ssl_cipher", ""},
 		{"Ssl_cipher_list", ""},
 		{"Ssl_version", ""},
-		{"Threads_connected", strconv.Itoa(len(sessions))},
+		{"Threads_connected", strconv.Itoa(connected)},
 		{"Threads_running", strconv.Itoa(running)},
 		{"Uptime", strconv.Itoa(int(time.Since(r.s.srv.started).Seconds()))},
 	} {

@@ -118,6 +118,11 @@ var effectiveVars = []sysVar{
 	number("tidb_read_staleness", 0, -maxStaleness, 0).sessionOnly(),
 	onOff("tidb_enable_shared_lock_promotion", "ON"),
 	onOff("tidb_enable_noop_functions", "OFF"),
+	text("long_query_time", "0.300000"),
+	number("tidb_slow_log_threshold", 300, 0, yearSeconds).global(),
+	onOff("slow_query_log", "ON").global(),
+	onOff("tidb_enable_slow_log", "ON").global(),
+	onOff("tidb_enable_stmt_summary", "ON").global(),
 }
 
 // clientVars are those that clients set or read when they connect and that change nothing here.
@@ -149,7 +154,7 @@ var clientVars = []sysVar{
 	number("max_join_size", maxInt63, 1, maxInt63), number("max_length_for_sort_data", 1024, 4, 8<<20),
 	number("max_points_in_geometry", 65_536, 3, 1<<20), number("max_sp_recursion_depth", 0, 0, 255),
 	number("bulk_insert_buffer_size", 8<<20, 0, maxInt63), number("eq_range_index_dive_limit", 200, 0, maxInt63),
-	number("long_query_time", 10, 0, yearSeconds), number("rand_seed1", 0, 0, maxInt63).sessionOnly(),
+	number("rand_seed1", 0, 0, maxInt63).sessionOnly(),
 	number("rand_seed2", 0, 0, maxInt63).sessionOnly(), number("identity", 0, 0, maxInt63).sessionOnly(),
 	number("insert_id", 0, 0, maxInt63).sessionOnly(), number("pseudo_thread_id", 0, 0, maxInt63).sessionOnly(),
 	number("optimizer_prune_level", 1, 0, 1), number("optimizer_search_depth", 62, 0, 62),
@@ -172,7 +177,7 @@ var serverVars = []sysVar{
 	readOnly("have_symlink", "NO"), readOnly("performance_schema", "OFF"), readOnly("character_set_system", "utf8mb4"),
 	readOnly("character_sets_dir", ""), readOnly("plugin_dir", ""), readOnly("secure_file_priv", ""), readOnly("skip_networking", "OFF"),
 	readOnly("gtid_mode", "OFF"), readOnly("gtid_executed", ""), readOnly("gtid_purged", ""), readOnly("enforce_gtid_consistency", "OFF"),
-	readOnly("log_bin", "OFF"), readOnly("server_id", "0"), readOnly("server_uuid", ""), readOnly("innodb_version", "8.0.11"),
+	readOnly("log_bin", "OFF"), readOnly("server_id", "0"), readOnly("server_uuid", ""), readOnly("innodb_version", "8.0.11"), readOnly("slow_query_log_file", ""),
 	readOnly("innodb_file_per_table", "ON"), readOnly("innodb_page_size", "16384"), readOnly("innodb_default_row_format", "dynamic"),
 	readOnly("innodb_read_only", "OFF"), readOnly("ssl_ca", ""), readOnly("ssl_cert", ""), readOnly("ssl_key", ""),
 	readOnly("thread_handling", "one-thread-per-connection"), readOnly("back_log", "80"), readOnly("large_page_size", "0"),
@@ -180,7 +185,7 @@ var serverVars = []sysVar{
 	readOnly("sql_select_limit_default", "18446744073709551615"), readOnly("default_authentication_plugin", "caching_sha2_password"),
 	text("init_connect", "").global(), text("init_file", "").global(), onOff("read_only", "OFF").global(),
 	onOff("super_read_only", "OFF").global(), onOff("local_infile", "ON").global(), onOff("general_log", "OFF").global(),
-	onOff("slow_query_log", "OFF").global(), onOff("event_scheduler", "OFF").global(), onOff("log_bin_trust_function_creators", "ON").global(),
+	onOff("event_scheduler", "OFF").global(), onOff("log_bin_trust_function_creators", "ON").global(),
 	onOff("offline_mode", "OFF").global(), number("max_connections", 0, 0, 100_000).global(), number("max_user_connections", 0, 0, 100_000).global(),
 	number("max_prepared_stmt_count", 16_382, 0, 4<<20).global(), number("connect_timeout", 10, 2, yearSeconds).global(),
 	number("table_open_cache", 2000, 1, 524_288).global(), number("thread_cache_size", 9, 0, 16_384).global(),

@@ -89,6 +89,7 @@ func (r *run) reply(t *table, w *wire.Writer, conds ...ast.ExprNode) error {
 		}
 	}
 	r.s.foundRows, r.s.rowCount = w.Sent, -1
+	r.s.returned(w.Sent)
 	return w.End(r.s.warningCount())
 }
 

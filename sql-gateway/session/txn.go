@@ -5,17 +5,20 @@ import (
 	"errors"
 	"maps"
 	"strings"
+	"time"
 
 	"github.com/pingcap/tidb/pkg/parser/mysql"
 
 	"github.com/scree-db/scree/codec/tablekey"
 	"github.com/scree-db/scree/sql-gateway/dml"
+	"github.com/scree-db/scree/sql-gateway/insight"
 	"github.com/scree-db/scree/sql-gateway/kvclient"
 )
 
 // transaction is what runs between BEGIN and COMMIT, or around one statement.
 type transaction struct {
 	kv          *kvclient.Txn
+	since       time.Time
 	past        *past // nil: the present
 	pessimistic bool
 	// readCommitted: each statement sees what is committed when it begins. Pessimistic transactions only.
@@ -46,7 +49,7 @@ func (s *Session) transaction(ctx context.Context) (*transaction, error) {
 			return s.txn, err
 		}
 	}
-	txn := &transaction{pessimistic: s.locksEarly(), rows: make(map[int64]int64)}
+	txn := &transaction{pessimistic: s.locksEarly(), rows: make(map[int64]int64), since: time.Now()}
 	begin := s.srv.client.Begin
 	switch {
 	case txn.pessimistic:
@@ -66,6 +69,9 @@ func (s *Session) transaction(ctx context.Context) (*transaction, error) {
 	txn.kv.SetFence(s.srv.catalog.Fence(s.holder))
 	s.txn = txn
 	s.startTS.Store(txn.kv.StartTS())
+	if s.trace != nil {
+		s.trace.startTS = txn.kv.StartTS()
+	}
 	return s.txn, nil
 }
 
@@ -88,9 +94,12 @@ func (s *Session) commit(ctx context.Context) error {
 	}
 	if txn.kv.Len() == 0 {
 		txn.kv.Rollback()
+		s.endTxn(txn, insight.Commit)
 		return nil
 	}
-	if err := txn.kv.Commit(ctx); err != nil {
+	err := txn.kv.Commit(ctx)
+	s.endTxn(txn, endOf(err))
+	if err != nil {
 		return s.commitError(ctx, txn.kv, err)
 	}
 	s.srv.catalog.AddRows(txn.rows)
@@ -121,6 +130,7 @@ func (s *Session) commitError(ctx context.Context, txn *kvclient.Txn, err error)
 func (s *Session) rollback() {
 	if s.txn != nil {
 		s.txn.kv.Rollback()
+		s.endTxn(s.txn, insight.Rollback)
 	}
 	s.txn, s.begun, s.txnMode = nil, false, ""
 	s.releaseLocks()
