@@ -7,6 +7,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 
 	"github.com/scree-db/scree/server/pd"
+	"github.com/scree-db/scree/sql-gateway/insight"
 )
 
 // config is what a configuration file may say. etc/scree.toml has every key with its default and meaning.
@@ -39,6 +41,21 @@ type config struct {
 
 type logConfig struct {
 	Level string `toml:"level"`
+	// SlowQueryFile is the slow log's path, in the data directory unless it is absolute; empty: there is none.
+	SlowQueryFile string `toml:"slow-query-file"`
+	// SlowThreshold is the time from which on a statement is slow.
+	SlowThreshold duration `toml:"slow-threshold"`
+	// SlowQueryFileSize is the size at which the file is renamed and a new one begun.
+	SlowQueryFileSize size `toml:"slow-query-file-size"`
+}
+
+// slowLog is the file of slow statements.
+func (l *logConfig) slowLog(dataDir string) insight.LogFile {
+	path := l.SlowQueryFile
+	if path != "" && !filepath.IsAbs(path) {
+		path = filepath.Join(dataDir, path)
+	}
+	return insight.LogFile{Path: path, MaxBytes: int64(l.SlowQueryFileSize)}
 }
 
 type pdConfig struct {
@@ -76,7 +93,7 @@ type coprocessorConfig struct {
 func defaultConfig() config {
 	return config{
 		DataDir: "./scree-data", Host: "127.0.0.1", Stores: 1,
-		Log:         logConfig{Level: "info"},
+		Log:         logConfig{Level: "info", SlowQueryFile: "scree-slow.log", SlowThreshold: duration(insight.DefaultSlowAfter), SlowQueryFileSize: 64 << 20},
 		Storage:     storageConfig{ReserveSpace: 1 << 30, APIVersion: 1, TTLCheckPollInterval: duration(time.Hour), GCCPUPercent: 25},
 		PD:          pdConfig{Endpoints: []string{"127.0.0.1:2379"}, MaxReplicas: 3, MaxStoreDownTime: duration(30 * time.Minute), Keyspaces: []string{}},
 		Raft:        raftConfig{RegionSplitSize: 96 << 20, RegionMaxSize: 144 << 20},
@@ -133,6 +150,8 @@ func (c *config) check() error {
 	within("coprocessor.concurrency", int64(c.Coprocessor.Concurrency), 0, 1024)
 	within("coprocessor.memory-limit", int64(c.Coprocessor.MemoryLimit), 1<<20, math.MaxInt64)
 	within("query-memory-limit", int64(c.QueryMemoryLimit), 0, math.MaxInt64)
+	within("log.slow-threshold (ms)", time.Duration(c.Log.SlowThreshold).Milliseconds(), 1, 24*3600*1000)
+	within("log.slow-query-file-size", int64(c.Log.SlowQueryFileSize), 64<<10, 1<<40)
 	if c.DataDir == "" {
 		errs = append(errs, errors.New("data-dir is empty"))
 	}

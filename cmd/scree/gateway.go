@@ -8,11 +8,15 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/scree-db/scree/server/node"
 	"github.com/scree-db/scree/server/status"
 	"github.com/scree-db/scree/sql-gateway/kvclient"
 	"github.com/scree-db/scree/sql-gateway/session"
+	"github.com/scree-db/scree/sql-gateway/shell"
 )
 
 // gateway is the SQL front of a cluster in this process.
@@ -36,7 +40,9 @@ func startGateway(cluster *node.Cluster, c config, log *slog.Logger) (*gateway, 
 	g.sql, err = session.NewServer(session.Config{
 		Addr: c.addr(mysqlPort), Client: g.client, Version: "v" + version, Logger: log,
 		DataDir: cluster.Dir(), Spill: cluster.Spill(), Memory: cluster.Memory(),
-		SafePoints: cluster.PD(), GatewayID: c.gatewayID(),
+		SafePoints: cluster.PD(), GatewayID: c.gatewayID(), Cluster: cluster.PD(),
+		StatusAddr: c.addr(gatewayStatusPort), Revision: revision(),
+		SlowLog: c.Log.slowLog(c.DataDir), SlowAfter: time.Duration(c.Log.SlowThreshold),
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("SQL gateway: %w", err), g.client.Close())
@@ -44,7 +50,7 @@ func startGateway(cluster *node.Cluster, c config, log *slog.Logger) (*gateway, 
 	g.serving = make(chan error, 1)
 	go func() { g.serving <- g.sql.Serve(context.Background()) }()
 	g.status, err = status.Start(status.Options{
-		Addr: c.addr(gatewayStatusPort), Logger: log,
+		Addr: c.addr(gatewayStatusPort), Logger: log, Metrics: []prometheus.Collector{g.sql, g.client}, Registry: true,
 		Status: func() any {
 			return map[string]string{"version": g.sql.Version(), "git_hash": revision(), "address": g.sql.Addr().String()}
 		},
@@ -53,6 +59,14 @@ func startGateway(cluster *node.Cluster, c config, log *slog.Logger) (*gateway, 
 		return nil, errors.Join(err, g.Close())
 	}
 	return g, nil
+}
+
+// shell makes the terminal a client of the gateway until the user leaves.
+func (g *gateway) shell(ctx context.Context) error {
+	addr := g.sql.Addr().(*net.TCPAddr)
+	return shell.Run(ctx, shell.Options{
+		Host: addr.IP.String(), Port: addr.Port, User: "root", In: os.Stdin, Out: os.Stdout, Err: os.Stderr, HistoryFile: shell.DefaultHistoryFile(),
+	})
 }
 
 // addr is where one of the gateway's ports listens.

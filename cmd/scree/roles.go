@@ -63,7 +63,7 @@ func newRole(p parts, cmd *cobra.Command) *cobra.Command {
 		if !p.pd && len(c.PD.Endpoints) == 0 {
 			return errors.New("pd.endpoints is empty")
 		}
-		return run(cmd.Context(), c, p, nil, cmd.OutOrStdout())
+		return run(cmd.Context(), c, p, first{}, cmd.OutOrStdout())
 	}
 	return cmd
 }

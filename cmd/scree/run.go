@@ -30,11 +30,17 @@ const startTimeout = 60 * time.Second
 // parts are what of a cluster a process runs.
 type parts struct{ pd, stores, gateway bool }
 
-// run starts the parts, prints how to use them, and goes on until ctx is done.
-func run(ctx context.Context, c config, p parts, load *loadSpec, out io.Writer) (err error) {
+// first is what a playground does once it serves.
+type first struct {
+	load  *loadSpec // nil: nothing is loaded
+	shell bool      // the terminal becomes a SQL shell, whose end is the playground's
+}
+
+// run starts the parts, prints how to use them, and goes on until ctx is done or the shell ends.
+func run(ctx context.Context, c config, p parts, do first, out io.Writer) (err error) {
 	begin := time.Now()
-	if load != nil && !c.Storage.sql() {
-		return fmt.Errorf("load %s: api-version 1 with enable-ttl is for raw keys alone", load)
+	if (do.load != nil || do.shell) && !c.Storage.sql() {
+		return errors.New("api-version 1 with enable-ttl is for raw keys alone: there is nothing to --load, and no --sql")
 	}
 	log, closeLog, err := openLog(c)
 	if err != nil {
@@ -60,10 +66,10 @@ func run(ctx context.Context, c config, p parts, load *loadSpec, out io.Writer) 
 		defer func() { err = errors.Join(err, front.Close()) }()
 	}
 	ready := time.Since(begin)
-	if load != nil {
+	if do.load != nil {
 		addr := front.sql.Addr().String()
-		if err := load.loadInChild(ctx, addr); err != nil {
-			return fmt.Errorf("load %s: %w", load, err)
+		if err := do.load.loadInChild(ctx, addr); err != nil {
+			return fmt.Errorf("load %s: %w", do.load, err)
 		}
 		if err := show(ctx, addr, out); err != nil {
 			return err
@@ -72,8 +78,15 @@ func run(ctx context.Context, c config, p parts, load *loadSpec, out io.Writer) 
 	if err := greet(out, cluster, front, ready); err != nil {
 		return err
 	}
-	<-ctx.Done()
+	if do.shell {
+		err = front.shell(ctx)
+	} else {
+		<-ctx.Done()
+	}
 	log.Info("stopping")
+	if err != nil {
+		return err
+	}
 	_, err = fmt.Fprintln(out, "stopping ...")
 	return err
 }
@@ -81,24 +94,30 @@ func run(ctx context.Context, c config, p parts, load *loadSpec, out io.Writer) 
 // greet prints how to use what runs; front is nil if that has no SQL.
 func greet(out io.Writer, cluster *node.Cluster, front *gateway, ready time.Duration) error {
 	var text []byte
+	line := func(label, format string, args ...any) {
+		text = fmt.Appendf(text, "%-18s%s\n", label+":", fmt.Sprintf(format, args...))
+	}
+	stores := cluster.Stores()
 	if front != nil {
 		host, port, err := net.SplitHostPort(front.sql.Addr().String())
 		if err != nil {
 			return err
 		}
-		text = fmt.Appendf(text, "Connect:          mysql --host %s --port %s -u root\nStatus:           http://%s/status\n",
-			host, port, front.status.Addr())
+		line("Connect", "mysql --host %s --port %s -u root", host, port)
+		line("Console", "http://%s/", front.status.Addr())
 	} else {
-		for _, s := range cluster.Stores() {
-			text = fmt.Appendf(text, "Store:            %s\nStatus:           http://%s/status\n", s.Addr(), s.StatusAddr())
+		for _, s := range stores {
+			line("Store", "%s", s.Addr())
+			line("Status", "http://%s/status", s.StatusAddr())
 		}
 	}
-	text = fmt.Appendf(text, `PD (TiKV client): %s
-Data directory:   %s
-Stop:             Ctrl-C, or kill %d
-ready in %d ms
-`, cluster.PDAddr(), cluster.Dir(), os.Getpid(), ready.Milliseconds())
-	_, err := out.Write(text)
+	if len(stores) > 0 {
+		line("Flight", "grpc+tcp://%s", stores[0].Addr())
+	}
+	line("PD (TiKV client)", "%s", cluster.PDAddr())
+	line("Data directory", "%s", cluster.Dir())
+	line("Stop", "Ctrl-C, or kill %d", os.Getpid())
+	_, err := fmt.Fprintf(out, "%sready in %d ms\n", text, ready.Milliseconds())
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	pdhttp "github.com/tikv/pd/client/http"
 )
@@ -27,6 +28,12 @@ func (c *Client) RegionInfos(ctx context.Context, start, end []byte, limit int) 
 	query := url.Values{"key": {string(start)}, "end_key": {string(end)}, "limit": {strconv.Itoa(limit)}}
 	err := c.getJSON(ctx, "/pd/api/v1/regions/key", query, &doc)
 	return doc.Regions, err
+}
+
+// LeaderAddr is the address of the placement driver, empty if that is not known now.
+func (c *Client) LeaderAddr() string {
+	_, addr, _ := strings.Cut(c.pd.GetLeaderURL(), "://")
+	return addr
 }
 
 // answerMax bounds an answer, in bytes.

@@ -56,6 +56,14 @@ func columnType(kind string) *tipb.FieldType {
 		return number(column.TypeLongLong, 21, column.FlagUnsigned)
 	case "d":
 		return number(column.TypeDatetime, 19, 0)
+	case "m":
+		ft := number(column.TypeDatetime, 26, 0)
+		ft.Decimal = 6
+		return ft
+	case "f":
+		ft := number(column.TypeDouble, 22, 0)
+		ft.Decimal = column.UnspecifiedLength
+		return ft
 	case "j":
 		return &tipb.FieldType{Tp: column.TypeJSON, Flen: 1<<31 - 1, Charset: "utf8mb4", Collate: -46}
 	default:

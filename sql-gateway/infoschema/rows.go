@@ -1,6 +1,7 @@
 package infoschema
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -19,34 +20,43 @@ import (
 type Source interface {
 	Schema() *catalog.Snapshot
 	Stats(table int64) (catalog.TableStats, bool)
-	Processes() []Process
+	Activity
+	// Cluster is nil where nobody knows of stores and regions: their tables are empty then.
+	Cluster() Cluster
 	// Variables lists the system variables, by name.
 	Variables(global bool) [][2]string
 	// Grantee is the current user as 'user'@'host'.
 	Grantee() string
 }
 
-// Process is a line of the process list.
-type Process struct {
-	ID                   uint64
-	User, Host           string
-	DB                   string
-	Command, State, Info string
-	Time                 time.Duration // since the command began
-}
-
-// Row is one row: nil, string, int64, uint64 or time.Time by the column's type.
+// Row is one row: nil, string, int64, uint64, float64 or time.Time by the column's type.
 type Row []any
 
 // catalogName is the name that all things have in *_CATALOG columns.
 const catalogName = "def"
 
 // Rows makes the rows of a table of this package.
-func Rows(t *catalog.Table, src Source) ([]Row, error) {
+func Rows(ctx context.Context, t *catalog.Table, src Source) ([]Row, error) {
 	if producer := producers[t.Name]; producer != nil {
 		return producer(src), nil
 	}
-	return nil, nil
+	if producer := clusterProducers[t.Name]; producer != nil {
+		c := src.Cluster()
+		if c == nil {
+			return nil, nil
+		}
+		return producer(ctx, src, c)
+	}
+	name, everywhere := strings.CutPrefix(t.Name, clusterPrefix)
+	producer := activityProducers[name]
+	if producer == nil {
+		return nil, nil
+	}
+	rows, err := producer(src)
+	if everywhere {
+		rows = withInstance(src, rows)
+	}
+	return rows, err
 }
 
 var producers = map[string]func(Source) []Row{
@@ -68,7 +78,6 @@ var producers = map[string]func(Source) []Row{
 		}
 		return rows
 	},
-	"PROCESSLIST":     processList,
 	"USER_PRIVILEGES": userPrivileges,
 	"KEYWORDS":        keywords,
 	"SESSION_VARIABLES": func(src Source) []Row {
@@ -113,7 +122,9 @@ func appendValue(b *column.Builder, v any) error {
 			b.AppendUint64(v)
 		}
 	case time.Time:
-		b.AppendUint64(uint64(value.FromGoTime(v, 0)))
+		b.AppendUint64(uint64(value.FromGoTime(v, max(int(b.Type.Decimal), 0))))
+	case float64:
+		b.AppendFloat64(v)
 	default:
 		return fmt.Errorf("no column form for %T", v)
 	}
@@ -443,14 +454,6 @@ func collations(Source) []Row {
 			isDefault = "Yes"
 		}
 		rows = append(rows, Row{c.Name, c.CharsetName, int64(c.ID), isDefault, "Yes", int64(c.Sortlen), c.PadAttribute})
-	}
-	return rows
-}
-
-func processList(src Source) []Row {
-	var rows []Row
-	for _, p := range src.Processes() {
-		rows = append(rows, Row{p.ID, p.User, p.Host, textOrNull(p.DB), p.Command, int64(p.Time / time.Second), p.State, textOrNull(p.Info)})
 	}
 	return rows
 }

@@ -24,6 +24,8 @@ func (r *run) dispatch(w *wire.Writer) error {
 		return r.show(stmt, w)
 	case *ast.ExplainStmt:
 		return r.explain(stmt, w)
+	case *ast.SplitRegionStmt:
+		return r.splitTable(stmt, w)
 	case *ast.PrepareStmt, *ast.ExecuteStmt, *ast.DeallocateStmt:
 		return r.preparedText(w)
 	}

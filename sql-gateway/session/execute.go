@@ -21,7 +21,7 @@ import (
 func (s *Session) execute(ctx context.Context, stmt ast.StmtNode, text string, args []wire.Param, w *wire.Writer) (err error) {
 	t, outer := s.newTrace(), s.trace
 	s.trace = t
-	ctx, finish := s.started(ctx, stmt, text, t.begin)
+	ctx, finish := s.started(ctx, stmt, text, t)
 	defer func() {
 		s.observe(ctx, t, stmt, text, err)
 		s.trace = outer

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/pingcap/tidb/pkg/parser/ast"
@@ -32,7 +33,7 @@ type trace struct {
 	compile time.Duration
 	startTS uint64
 	tally   distsql.Tally
-	memory  *executor.Memory // of the last attempt
+	memory  atomic.Pointer[executor.Memory] // of the last attempt; others may look at it
 	plan    *planner.Query
 	// rows were returned, affected changed.
 	rows, affected uint64
@@ -80,7 +81,7 @@ func (s *Session) observe(ctx context.Context, t *trace, stmt ast.StmtNode, text
 	st := insight.Statement{
 		Type: statementType(stmt), Text: text, Digest: t.digest, DB: s.db, User: s.user(), Host: s.host(), Connection: s.id, StartTS: t.startTS,
 		Begin: t.begin.Add(-t.parse), Took: time.Since(t.begin) + t.parse, Parse: t.parse, Compile: t.compile,
-		Stores: t.tally.Stores(), MemoryMax: t.memory.Peak(), Rows: t.rows, Affected: t.affected, Warnings: len(s.warnings), Prepared: t.prepared,
+		Stores: t.tally.Stores(), MemoryMax: t.memory.Load().Peak(), Rows: t.rows, Affected: t.affected, Warnings: len(s.warnings), Prepared: t.prepared,
 	}
 	if st.Digest == nil {
 		st.Digest = s.srv.insight.Digest(digestible(stmt, text))

@@ -56,7 +56,7 @@ func (s *Session) newRun(ctx context.Context, stmt ast.StmtNode, text string, ar
 		Spill:  s.srv.cfg.Spill,
 	}
 	if s.trace != nil {
-		s.trace.memory = r.env.Memory
+		s.trace.memory.Store(r.env.Memory)
 	}
 	return r
 }

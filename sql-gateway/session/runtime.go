@@ -231,8 +231,8 @@ func (p *picker) Next(ctx context.Context) (executor.Batch, error) {
 }
 
 // Virtual implements planner.Runtime.
-func (r *run) Virtual(_ context.Context, t *catalog.Table) (executor.Operator, error) {
-	rows, err := infoschema.Rows(t, r)
+func (r *run) Virtual(ctx context.Context, t *catalog.Table) (executor.Operator, error) {
+	rows, err := infoschema.Rows(ctx, t, r)
 	if err != nil {
 		return nil, err
 	}
@@ -246,24 +246,3 @@ func (r *run) Virtual(_ context.Context, t *catalog.Table) (executor.Operator, e
 	}
 	return executor.NewValues(types, b), nil
 }
-
-// Schema implements infoschema.Source.
-func (r *run) Schema() *catalog.Snapshot { return r.s.schema() }
-
-// Stats implements infoschema.Source.
-func (r *run) Stats(table int64) (catalog.TableStats, bool) { return r.s.srv.catalog.Stats(table) }
-
-// Processes implements infoschema.Source.
-func (r *run) Processes() []infoschema.Process {
-	var out []infoschema.Process
-	for _, s := range r.s.srv.all() {
-		out = append(out, s.process())
-	}
-	return out
-}
-
-// Variables implements infoschema.Source.
-func (r *run) Variables(global bool) [][2]string { return r.s.variables(global) }
-
-// Grantee implements infoschema.Source.
-func (r *run) Grantee() string { return "'" + r.s.user() + "'@'%'" }

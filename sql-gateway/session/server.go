@@ -48,6 +48,10 @@ type Config struct {
 	Spill *spill.Dir
 	// RootPassword guards the user root; empty is no password.
 	RootPassword string
+	// Cluster knows of stores and regions, for the tables about them; nil: those are empty.
+	Cluster infoschema.Cluster
+	// StatusAddr and Revision are shown as this gateway's.
+	StatusAddr, Revision string
 	// SlowLog is where statements that took SlowAfter or longer are written down; without a path they are not.
 	SlowLog   insight.LogFile
 	SlowAfter time.Duration

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/scree-db/scree/server/node"
+	"github.com/scree-db/scree/sql-gateway/insight"
 	"github.com/scree-db/scree/sql-gateway/kvclient"
 )
 
@@ -51,7 +53,8 @@ func withServer(run func() int) (code int, err error) {
 	testFlushes.Dialer = cluster.Dialer()
 	kv := kvclient.New(cluster.Placement(), &testFlushes, kvclient.Options{FlushBytes: 32 << 10})
 	defer func() { err = errors.Join(err, kv.Close()) }()
-	testServer, err = NewServer(Config{Addr: "127.0.0.1:0", Client: kv, Version: "test", SafePoints: cluster.PD(), GatewayID: "test"})
+	testServer, err = NewServer(Config{Addr: "127.0.0.1:0", Client: kv, Version: "test", SafePoints: cluster.PD(), GatewayID: "test",
+		Cluster: cluster.PD(), SlowLog: insight.LogFile{Path: filepath.Join(dir, "slow.log")}})
 	if err != nil {
 		return 1, err
 	}

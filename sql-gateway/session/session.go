@@ -72,6 +72,7 @@ type Session struct {
 		info    string
 		db      string
 		since   time.Time
+		trace   *trace                  // of the running statement
 		locking bool                    // the statement takes locks, and may wait for them
 		cancel  context.CancelCauseFunc // of the running statement; nil if there is none
 	}
@@ -340,10 +341,11 @@ func (s *Session) busy() bool {
 
 // started tells the process list what runs, and returns the statement's context and what ends it. max_execution_time
 // bounds queries only, as in MySQL.
-func (s *Session) started(ctx context.Context, stmt ast.StmtNode, text string, now time.Time) (context.Context, func()) {
+func (s *Session) started(ctx context.Context, stmt ast.StmtNode, text string, t *trace) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	s.mu.Lock()
-	s.mu.command, s.mu.info, s.mu.since, s.mu.cancel = "Query", text, now, cancel
+	s.mu.command, s.mu.info, s.mu.since, s.mu.cancel = "Query", text, t.begin, cancel
+	s.mu.trace = t
 	s.mu.Unlock()
 	s.srv.queries.Add(1)
 	stop := func() {}
@@ -357,6 +359,7 @@ func (s *Session) started(ctx context.Context, stmt ast.StmtNode, text string, n
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.mu.command, s.mu.info, s.mu.since, s.mu.cancel = "Sleep", "", time.Now(), nil
+		s.mu.trace = nil
 	}
 }
 
@@ -380,13 +383,17 @@ func isQuery(stmt ast.StmtNode) bool {
 func (s *Session) process() infoschema.Process {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := infoschema.Process{ID: s.id, User: s.user(), DB: s.mu.db, Command: s.mu.command, Info: s.mu.info, Time: time.Since(s.mu.since)}
+	p := infoschema.Process{ID: s.id, User: s.user(), DB: s.mu.db, Command: s.mu.command, Info: s.mu.info, Since: s.mu.since,
+		StartTS: s.startTS.Load()}
+	if t := s.mu.trace; t != nil {
+		p.Digest, p.Memory = s.srv.insight.Digest(s.mu.info), t.memory.Load().Used()
+	}
 	if s.conn != nil {
 		p.Host = s.conn.RemoteAddr()
 	}
 	switch {
 	case s.mu.locking:
-		p.State = "locking rows"
+		p.State = infoschema.LockingState
 	case s.mu.cancel != nil:
 		p.State = "executing"
 	}

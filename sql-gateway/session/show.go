@@ -62,6 +62,7 @@ func init() {
 		ast.ShowProcedureStatus: routineStatus,
 		ast.ShowFunctionStatus:  routineStatus,
 		ast.ShowOpenTables:      none("Database", "Table", "#In_use", "#Name_locked"),
+		ast.ShowRegions:         showRegions,
 		ast.ShowBuiltins:        none("Supported_builtin_functions"),
 	}
 }
@@ -142,7 +143,7 @@ func (r *run) fromInfoschema(name string, columns ...string) (*table, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := infoschema.Rows(def, r)
+	rows, err := infoschema.Rows(r.ctx, def, r)
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +176,7 @@ func showProcessList(r *run, stmt *ast.ShowStmt) (*table, error) {
 		if !stmt.Full && len(info) > shownInfo {
 			info = strings.ToValidUTF8(info[:shownInfo], "")
 		}
-		t.add(p.ID, p.User, p.Host, orNull(p.DB), p.Command, int64(p.Time/time.Second), p.State, orNull(info))
+		t.add(p.ID, p.User, p.Host, orNull(p.DB), p.Command, int64(time.Since(p.Since)/time.Second), p.State, orNull(info))
 	}
 	return t, nil
 }

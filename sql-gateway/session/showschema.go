@@ -93,7 +93,7 @@ func showTableStatus(r *run, stmt *ast.ShowStmt) (*table, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := infoschema.Rows(def, r)
+	rows, err := infoschema.Rows(r.ctx, def, r)
 	if err != nil {
 		return nil, err
 	}
