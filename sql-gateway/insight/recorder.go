@@ -23,6 +23,7 @@ type Recorder struct {
 	digests *digests
 	summary summary
 	metrics *metrics
+	load    load
 	slow    *SlowLog
 
 	slowAfter  atomic.Int64
@@ -58,6 +59,9 @@ func (r *Recorder) SetSlowAfter(d time.Duration) { r.slowAfter.Store(int64(d)) }
 // SlowCount is the number of slow statements since the start.
 func (r *Recorder) SlowCount() uint64 { return r.slowCount.Load() }
 
+// Load is what was taken in so far.
+func (r *Recorder) Load() Load { return r.load.read() }
+
 // LogSlow turns the slow log on or off. Without a file it stays off.
 func (r *Recorder) LogSlow(on bool) { r.logging.Store(on && r.slow.file.Path != "") }
 
@@ -74,6 +78,7 @@ func (r *Recorder) Digest(text string) *Digest { return r.digests.of(text) }
 // and negative if that is never.
 func (r *Recorder) Observe(st *Statement, slowAfter time.Duration) {
 	r.metrics.observe(st)
+	r.load.add(st)
 	if r.summarises.Load() {
 		r.summary.add(st)
 	}

@@ -113,6 +113,25 @@ func TestSummary(t *testing.T) {
 	require.Empty(t, r.Summaries())
 }
 
+// Quantiles lie where the times do, within a factor of two.
+func TestLoad(t *testing.T) {
+	r := newRecorder(t, insight.Options{})
+	before := r.Load()
+	require.Zero(t, before.Quantile(0.99))
+	for i := range 100 {
+		took := 100 * time.Microsecond
+		if i >= 90 {
+			took = 50 * time.Millisecond
+		}
+		r.Observe(statement(r, "SELECT 1", took), -1)
+	}
+	done := r.Load().Since(before)
+	require.EqualValues(t, 100, done.Count)
+	require.InDelta(t, 96e-6, done.Quantile(0.5).Seconds(), 32e-6)
+	require.InDelta(t, 49e-3, done.Quantile(0.95).Seconds(), 17e-3)
+	require.Zero(t, r.Load().Since(r.Load()).Count)
+}
+
 // There is room for so many kinds; those seen last are among them.
 func TestSummaryIsBounded(t *testing.T) {
 	r := newRecorder(t, insight.Options{})

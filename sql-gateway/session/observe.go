@@ -75,7 +75,7 @@ const planAfter = time.Millisecond
 
 // observe tells insight of a statement that has ended with err.
 func (s *Session) observe(ctx context.Context, t *trace, stmt ast.StmtNode, text string, err error) {
-	if t.passed {
+	if t.passed || s.quiet {
 		return
 	}
 	st := insight.Statement{
@@ -216,6 +216,12 @@ func (s *Server) load() (connected, running int) {
 		}
 	}
 	return len(sessions), running
+}
+
+// Load is what the server has executed so far, and how many clients are connected and run a statement now.
+func (s *Server) Load() (done insight.Load, connected, running int) {
+	connected, running = s.load()
+	return s.insight.Load(), connected, running
 }
 
 // openInsight starts to record what is executed.

@@ -76,6 +76,7 @@ type Server struct {
 	mu       sync.Mutex
 	sessions map[uint64]*Session   // of connections
 	working  map[*Session]struct{} // these and the server's own
+	quiet    map[uint64]struct{}   // connections, see Connect
 	nextID   uint64
 	closing  bool
 	// stop ends the catalog's background work and, through the connections' contexts, all statements.
@@ -94,7 +95,7 @@ func NewServer(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, log: cfg.Logger, client: cfg.Client, listener: cfg.Listener,
-		sessions: make(map[uint64]*Session), working: make(map[*Session]struct{}), started: time.Now(),
+		sessions: make(map[uint64]*Session), working: make(map[*Session]struct{}), quiet: make(map[uint64]struct{}), started: time.Now(),
 		accounts: map[string]wire.Account{"root": wire.NewAccount(cfg.RootPassword)},
 	}
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
@@ -177,21 +178,31 @@ func (s *Server) Serve(ctx context.Context) error {
 			time.Sleep(acceptPause)
 			continue
 		}
-		s.serveConn(nc)
+		s.serveConn(nc, false)
 	}
+}
+
+// Connect makes a connection within the process, which speaks MySQL like one that comes over the network, and returns its id.
+// What a quiet one executes is not recorded: it is for looking on.
+func (s *Server) Connect(quiet bool) (client net.Conn, id uint64) {
+	client, served := net.Pipe()
+	return client, s.serveConn(served, quiet)
 }
 
 // acceptPause keeps a full file table from turning into a busy loop.
 const acceptPause = 10 * time.Millisecond
 
-func (s *Server) serveConn(nc net.Conn) {
+func (s *Server) serveConn(nc net.Conn, quiet bool) (id uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
 		nc.Close()
-		return
+		return 0
 	}
 	s.nextID++
+	if quiet {
+		s.quiet[s.nextID] = struct{}{}
+	}
 	conn := wire.NewConn(s.nextID, nc, s, s.log)
 	s.wg.Add(1)
 	go func() {
@@ -199,7 +210,11 @@ func (s *Server) serveConn(nc net.Conn) {
 		if err := conn.Serve(s.ctx); err != nil {
 			s.log.Info("connection ended", "id", conn.ID(), "client", nc.RemoteAddr(), "err", err)
 		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.quiet, conn.ID())
 	}()
+	return s.nextID
 }
 
 // Account implements wire.Backend.
@@ -221,6 +236,7 @@ func (s *Server) Open(ctx context.Context, c *wire.Conn) (wire.Session, error) {
 	if s.cfg.ConnectionsMax > 0 && len(s.sessions) >= s.cfg.ConnectionsMax {
 		return nil, errTooManyConnections
 	}
+	_, ses.quiet = s.quiet[ses.id]
 	s.sessions[ses.id] = ses
 	return ses, nil
 }
@@ -250,6 +266,16 @@ func (s *Server) all() []*Session {
 		out = append(out, ses)
 	}
 	return out
+}
+
+// Kill ends the statement that a connection runs; one that is gone is left in peace.
+func (s *Server) Kill(id uint64) {
+	s.mu.Lock()
+	ses := s.sessions[id]
+	s.mu.Unlock()
+	if ses != nil {
+		ses.interrupt(errKilled)
+	}
 }
 
 // kill ends a connection, or only its statement.

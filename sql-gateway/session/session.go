@@ -31,6 +31,8 @@ type Session struct {
 	srv  *Server
 	conn *wire.Conn // nil for the server's own work
 	id   uint64
+	// quiet: what it executes is not recorded.
+	quiet bool
 
 	db       string
 	vars     map[string]string // system variables by lower-case name
