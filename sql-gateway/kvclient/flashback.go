@@ -70,7 +70,7 @@ func (c *Client) Flashback(ctx context.Context, f Flashback) error {
 func (c *Client) finishTxns(ctx context.Context, ranges []KeyRange, ts uint64) (closed bool, err error) {
 	for _, rest := range ranges {
 		for {
-			bo := newBackoff(&c.opts, c.opts.WriteBudget)
+			bo := c.newBackoff(c.opts.WriteBudget)
 			found, part, err := c.scanLocks(ctx, bo, ts, rest)
 			if err == nil && len(found) > 0 {
 				err = c.resolver.force(ctx, bo, found)
@@ -119,7 +119,7 @@ type flashbackStep struct {
 // each calls do for the part of ranges in each region, several at a time. do handles the beginning of what it is given, and
 // returns the rest.
 func (s *flashbackStep) each(ctx context.Context, ranges []KeyRange, do func(context.Context, KeyRange) (rest KeyRange, err error)) error {
-	tasks, err := s.c.Tasks(ctx, newBackoff(&s.c.opts, s.c.opts.WriteBudget), ranges)
+	tasks, err := s.c.Tasks(ctx, s.c.newBackoff(s.c.opts.WriteBudget), ranges)
 	if err != nil {
 		return err
 	}
@@ -142,7 +142,7 @@ func (s *flashbackStep) each(ctx context.Context, ranges []KeyRange, do func(con
 func (s *flashbackStep) prepare(ctx context.Context, r KeyRange) (rest KeyRange, err error) {
 	var part KeyRange
 	var resp *kvrpcpb.PrepareFlashbackToVersionResponse
-	bo := newBackoff(&s.c.opts, s.c.opts.WriteBudget)
+	bo := s.c.newBackoff(s.c.opts.WriteBudget)
 	err = s.c.send(ctx, bo, r.Start, func(st Store, reg *Region) (*errorpb.Error, error) {
 		part = r.intersect(reg.Range)
 		var err error
@@ -163,7 +163,7 @@ func (s *flashbackStep) finish(ctx context.Context, r KeyRange) (rest KeyRange, 
 	var part KeyRange
 	var resp *kvrpcpb.FlashbackToVersionResponse
 	lost := false
-	bo := newBackoff(&s.c.opts, s.c.opts.WriteBudget)
+	bo := s.c.newBackoff(s.c.opts.WriteBudget)
 	err = s.c.send(ctx, bo, r.Start, func(st Store, reg *Region) (*errorpb.Error, error) {
 		part = r.intersect(reg.Range)
 		var err error
