@@ -12,6 +12,7 @@ import (
 	"github.com/pingcap/kvproto/pkg/coprocessor"
 	"github.com/pingcap/kvproto/pkg/errorpb"
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
+	"github.com/pingcap/tipb/go-tipb"
 
 	"log/slog"
 
@@ -109,6 +110,7 @@ func (e *Endpoint) StreamScanned(ctx context.Context, req *coprocessor.Request, 
 // batchSink is where the batches of a stream go. Where the plan allows it, one that tracks is told with each how far the scan has
 // come.
 type batchSink struct {
+	begin  func(fields []*tipb.FieldType) // nil: nobody asks for the types of what comes
 	take   func(b executor.Batch, scanned *coprocessor.KeyRange) error
 	tracks bool
 }

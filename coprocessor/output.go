@@ -31,6 +31,9 @@ func (r *dagRun) newOutput() *output {
 	if r.tracks() {
 		o.scanned = r.main().scanned
 	}
+	if o.sink != nil && o.sink.begin != nil {
+		o.sink.begin(o.projectFields())
+	}
 	for range r.dag.IntermediateOutputChannels {
 		o.response.IntermediateOutputs = append(o.response.IntermediateOutputs, &tipb.IntermediateOutput{EncodeType: o.response.EncodeType})
 	}
@@ -97,6 +100,15 @@ func (o *output) encode(b executor.Batch) error {
 	}
 	o.response.Chunks = append(o.response.Chunks, tipb.Chunk{RowsData: data})
 	return nil
+}
+
+// projectFields picks the types of the output columns.
+func (o *output) projectFields() []*tipb.FieldType {
+	fields := make([]*tipb.FieldType, len(o.offsets))
+	for i, at := range o.offsets {
+		fields[i] = o.fields[at]
+	}
+	return fields
 }
 
 // project picks the output columns.

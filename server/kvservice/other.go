@@ -8,6 +8,7 @@ import (
 	copb "github.com/pingcap/kvproto/pkg/coprocessor"
 	"github.com/pingcap/kvproto/pkg/errorpb"
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
+	"github.com/pingcap/kvproto/pkg/tikvpb"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -28,6 +29,24 @@ func (s *Service) Coprocessor(ctx context.Context, req *copb.Request) (*copb.Res
 	resp := s.d.Coprocessor.Handle(ctx, req)
 	s.metrics.of(req).done(begin, resp.RegionError == nil && resp.OtherError == "")
 	return resp, nil
+}
+
+// CoprocessorStream implements tikvpb.TikvServer: Coprocessor for a DAG, a message at a time. What the client does not read is
+// not computed any further.
+func (s *Service) CoprocessorStream(req *copb.Request, stream tikvpb.Tikv_CoprocessorStreamServer) error {
+	if err := s.check(req.GetContext()); err != nil {
+		return err
+	}
+	if text := s.refused(req); text != "" {
+		return stream.Send(&copb.Response{OtherError: text})
+	}
+	begin, ok := time.Now(), true
+	err := s.d.Coprocessor.HandleStream(stream.Context(), req, func(resp *copb.Response) error {
+		ok = ok && resp.RegionError == nil && resp.OtherError == ""
+		return stream.Send(resp)
+	})
+	s.metrics.of(req).done(begin, err == nil && ok)
+	return err
 }
 
 // Query is Coprocessor with batches and the rows of receivers by reference, for callers in the same process: see kvclient.Store.
