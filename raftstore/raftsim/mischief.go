@@ -16,6 +16,7 @@ import (
 type Mischief struct {
 	Replicas   int // voters of a region that has all
 	RegionsMax int
+	Pause      time.Duration // between two, at most
 	SplitKey   func(rng *rand.Rand) []byte
 	NewPeer    func() (id uint64) // nil: from the simulation's own ids
 }
@@ -31,7 +32,7 @@ func (c *Cluster) Torment(o Mischief) (end func()) {
 		(*Cluster).stallOne, (*Cluster).flushOne, (*Cluster).moveLeader, (*Cluster).moveLeader, (*Cluster).split, (*Cluster).movePeer,
 		(*Cluster).movePeer, (*Cluster).changeWeather,
 	}
-	pause := func() time.Duration { return time.Duration(c.w.rng.Int64N(int64(500 * time.Millisecond))) }
+	pause := func() time.Duration { return time.Duration(c.w.rng.Int64N(int64(o.Pause))) }
 	c.w.Every(pause, func() {
 		if !over {
 			acts[c.w.rng.IntN(len(acts))](c, o)

@@ -98,7 +98,7 @@ func run(w *raftsim.World) (err error) {
 		err = errors.Join(err, c.Close())
 		cs.Quit()
 	}()
-	end := c.Torment(raftsim.Mischief{Replicas: replicas, RegionsMax: 5, SplitKey: func(rng *rand.Rand) []byte {
+	end := c.Torment(raftsim.Mischief{Replicas: replicas, RegionsMax: 5, Pause: 500 * time.Millisecond, SplitKey: func(rng *rand.Rand) []byte {
 		return []byte(keys[rng.IntN(len(keys))])
 	}})
 	if err := w.Run("the end of the chaos", chaos+time.Second, func() bool { return w.Now() > chaos }); err != nil {

@@ -168,7 +168,16 @@ type task struct {
 	ctx   context.Context
 	ready func() bool
 	wake  chan struct{}
-	due   bool // to be woken
+	then  func() // instead of waking somebody
+	due   bool   // to be woken
+}
+
+func (k *task) goOn() {
+	if k.then == nil {
+		close(k.wake)
+	} else if k.ready() {
+		k.then()
+	}
 }
 
 // NewTasks makes a group of tasks.
@@ -203,6 +212,12 @@ func (t *Tasks) Go(f func()) {
 
 // Await implements raftstore.Tasks.
 func (t *Tasks) Await(ctx context.Context, ready func() bool) { <-t.arrive(ctx, ready).wake }
+
+// Then has f called by the world, in a step of its own, when ready says so; when the group is drained, only if it does so
+// then. f must not wait.
+func (t *Tasks) Then(name string, ready func() bool, f func()) {
+	t.arrive(WithName(context.Background(), name), ready).then = f
+}
 
 // Sleep has the calling task wait.
 func (t *Tasks) Sleep(ctx context.Context, d time.Duration) {
@@ -253,7 +268,7 @@ func (t *Tasks) resume(k *task) {
 		return // woken by Drain
 	}
 	t.w.Note("%s: task %s", t.name, k.name)
-	close(k.wake)
+	k.goOn()
 }
 
 // Drain wakes all tasks, whether they are ready or not, one after the other until none waits any more. The group has no
@@ -270,7 +285,7 @@ func (t *Tasks) Drain() {
 		if k == nil {
 			break
 		}
-		close(k.wake)
+		k.goOn()
 		t.w.bubble.Wait()
 	}
 	t.closed = true
