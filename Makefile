@@ -7,11 +7,13 @@ PKGS      = ./...
 FUZZTIME ?= 20s
 SEEDS    ?= 1000
 FIRST    ?= 1
+SIM       = $(GO) test -count 1 -timeout 24h -run TestSeeds $(if $(SEED),-v)
+SIMARGS   = -args -first $(FIRST) -seeds $(SEEDS) $(if $(SEED),-seed $(SEED))
 
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build release run dev fmt lint test sim race check bench judge fuzz audit clean tools clients ycsb juicefs kernels
+.PHONY: help build release run dev fmt lint test sim sim-txn race check bench judge fuzz audit clean tools clients ycsb juicefs kernels
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,8 +40,11 @@ lint: ## formatting, vet, import floors
 test: ## all tests
 	$(GO) test $(PKGS)
 
-sim: ## stores in a simulation, seeds FIRST to FIRST+SEEDS: make sim SEEDS=1000; make sim SEED=7 replays one and prints its trace
-	$(GO) test ./raftstore/raftsim -count 1 -timeout 24h -run TestSeeds $(if $(SEED),-v) -args -first $(FIRST) -seeds $(SEEDS) $(if $(SEED),-seed $(SEED))
+sim: ## stores in a seeded simulation: make sim SEEDS=1000 FIRST=1; make sim SEED=7 replays one and prints its trace
+	$(SIM) ./raftstore/raftsim $(SIMARGS)
+
+sim-txn: ## whole clusters with transactions in a seeded simulation, with the same variables
+	$(SIM) ./tests/sim $(SIMARGS)
 
 race: ## tests of concurrent packages under the race detector (needs cgo)
 	CGO_ENABLED=1 $(GO) test -race ./storage/... ./raftstore/... ./server/... ./sql-gateway/... ./coprocessor/...

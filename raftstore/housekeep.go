@@ -39,6 +39,7 @@ func (s *Store) housekeep() {
 // housekeeper is what the goroutine remembers.
 type housekeeper struct {
 	s                *Store
+	peers            func() []*peer
 	beaten, surveyed time.Time
 	run              int
 	flushedAt        int64 // bytes of the logs at the last flush for their sake
@@ -46,7 +47,7 @@ type housekeeper struct {
 
 func newHousekeeper(s *Store) *housekeeper {
 	now := s.clock.Now()
-	h := &housekeeper{s: s, beaten: now, surveyed: now}
+	h := &housekeeper{s: s, peers: s.regions.all, beaten: now, surveyed: now}
 	if s.rand != nil { // stores that start together shall not report together
 		h.beaten = now.Add(-time.Duration(s.rand.Int64N(int64(s.cfg.PlacementInterval))))
 	}
@@ -55,11 +56,11 @@ func newHousekeeper(s *Store) *housekeeper {
 }
 
 // flushed cuts what can be cut after a flush, before it gets to the log's tables.
-func (h *housekeeper) flushed() { h.s.cutLogs(h.s.regions.all(), cutEntries) }
+func (h *housekeeper) flushed() { h.s.cutLogs(h.peers(), cutEntries) }
 
 // turn is what is done once an interval.
 func (h *housekeeper) turn() {
-	s, peers := h.s, h.s.regions.all()
+	s, peers := h.s, h.peers()
 	s.cutLogs(peers, s.worthCutting(h.run))
 	h.run++
 	h.flushedAt = s.flushForLog(h.flushedAt)

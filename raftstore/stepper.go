@@ -51,6 +51,7 @@ func (s *Store) StartStepped() (*Stepper, error) {
 		return nil, err
 	}
 	st := &Stepper{s: s, house: newHousekeeper(s)}
+	st.house.peers = s.sortedPeers
 	s.wakeAll()
 	return st, nil
 }

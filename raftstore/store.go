@@ -181,11 +181,15 @@ func (s *Store) begin() error {
 
 // wakeAll starts the peers that were loaded, in order: elections are drawn by lot.
 func (s *Store) wakeAll() {
-	peers := s.regions.all()
-	slices.SortFunc(peers, func(a, b *peer) int { return cmp.Compare(a.regionID, b.regionID) })
-	for _, p := range peers {
+	for _, p := range s.sortedPeers() {
 		p.loop.post(func(l *writeLoop) { l.wakeUp(p) })
 	}
+}
+
+func (s *Store) sortedPeers() []*peer {
+	peers := s.regions.all()
+	slices.SortFunc(peers, func(a, b *peer) int { return cmp.Compare(a.regionID, b.regionID) })
+	return peers
 }
 
 func (s *Store) goRun(f func()) {

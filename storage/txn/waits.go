@@ -2,6 +2,7 @@ package txn
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -119,12 +120,13 @@ func (l *lockWaits) wake(keys [][]byte) {
 	}
 }
 
-// lose wakes all requests of a region but for those of keys in left, if that is not nil.
+// lose wakes all requests of a region but for those of keys in left, if that is not nil, in the order of their keys.
 func (l *lockWaits) lose(region uint64, left *metapb.Region) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.losses.Add(1)
-	for key, queue := range l.byKey {
+	for _, key := range slices.Sorted(maps.Keys(l.byKey)) {
+		queue := l.byKey[key]
 		if left != nil && within(mvcc.EncodeKey([]byte(key)), left.GetStartKey(), left.GetEndKey()) {
 			continue
 		}

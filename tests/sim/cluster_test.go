@@ -132,7 +132,7 @@ func (c *cluster) crashed(m *raftsim.Machine) {
 
 // RegionHeartbeat implements raftstore.Placement.
 func (n *node) RegionHeartbeat(req *pdpb.RegionHeartbeatRequest) {
-	n.c.w.After(n.c.w.Delay(), func() {
+	n.m.Tasks.Then(fmt.Sprintf("heartbeat of region %d", req.Region.Id), always, func() {
 		resp, err := n.c.pd.RegionHeartbeat(n.ctx, req)
 		if err == nil { // else it is stale
 			n.c.order(n, resp)
@@ -171,7 +171,9 @@ func (n *node) BeforeTransfer(region *metapb.Region, term uint64) {
 }
 
 // OnSplit implements raftstore.Observer.
-func (n *node) OnSplit(s raftstore.Split) { n.manager.Split(s.RegionID, s.Term, s.Regions, s.FirstTerm) }
+func (n *node) OnSplit(s raftstore.Split) {
+	n.manager.Split(s.RegionID, s.Term, s.Regions, s.FirstTerm)
+}
 
 // OnErase implements raftstore.Observer. There are no columnar segments.
 func (n *node) OnErase([]storage.Modify) func() { return nil }
