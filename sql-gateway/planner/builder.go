@@ -37,6 +37,8 @@ type builder struct {
 	locking *locking // nil: rows are not to be locked
 	// broadcasts bound the build sides that go to the stores.
 	broadcasts broadcastLimits
+	// reduced: the rows of what is being planned are grouped or cut off by what stands above, on the stores if they can.
+	reduced bool
 }
 
 // scalarSubquery is an uncorrelated subquery whose one row (or existence) becomes constants.

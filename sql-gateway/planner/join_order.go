@@ -24,8 +24,6 @@ type joinGroup struct {
 const (
 	dpRelations = 10
 	maxGroup    = 60 // bits of a mask
-	lookupCost  = 12 // finding one key, in rows read by a scan
-	buildCost   = 2
 )
 
 // orderJoins takes the group of inner joins at n apart, pushes what concerns one relation into it and joins them anew.

@@ -205,10 +205,18 @@ func (b *builder) physical(n logical) (physical, error) {
 	return b.rootOnly(n)
 }
 
+// under plans what stands under an operator that lets stores reduce its rows, or not.
+func (b *builder) under(reduced bool, n logical) (physical, error) {
+	was := b.reduced
+	b.reduced = reduced
+	defer func() { b.reduced = was }()
+	return b.physical(n)
+}
+
 func (b *builder) rootOnly(n logical) (physical, error) {
 	var kids []physical
 	for _, c := range n.inputs() {
-		p, err := b.physical(c)
+		p, err := b.under(false, c)
 		if err != nil {
 			return nil, err
 		}
@@ -316,7 +324,7 @@ func (b *builder) limited(n *limitNode) (physical, error) {
 		}
 		return &physLimit{b.newBase("Limit", p.base().cols, float64(n.count)), p, n.offset, n.count}, nil
 	}
-	child, err := b.physical(n.child)
+	child, err := b.under(true, n.child)
 	if err != nil {
 		return nil, err
 	}
@@ -348,7 +356,7 @@ func (b *builder) pushLimit(p physical, count uint64) physical {
 // sorted orders; with topN it keeps the first count rows. An order that the
 // rows have already, from the reader's key or a sort below, costs nothing.
 func (b *builder) sorted(n *sortNode, count uint64, topN bool) (physical, error) {
-	child, err := b.physical(n.child)
+	child, err := b.under(topN || n.first > 0, n.child)
 	if err != nil {
 		return nil, err
 	}

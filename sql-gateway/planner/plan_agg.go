@@ -28,7 +28,7 @@ func (b *builder) aggregation(n *aggNode) (physical, error) {
 			return p, err
 		}
 	}
-	child, err := b.physical(n.child)
+	child, err := b.under(true, n.child)
 	if err != nil {
 		return nil, err
 	}

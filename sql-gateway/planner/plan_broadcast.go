@@ -50,16 +50,19 @@ const broadcastScan = 4096
 
 // broadcast makes a hash join an operator of the reader on its probe side, if there is one: the stores join what they read
 // with the rows of the build side, which are gathered first and go to all of them. What stands above the join can follow it
-// to the stores. It gives nil where a build side is expected to be too large, or where rows of the build side are put out
+// to the stores. It gives nil where a build side is expected to be too large, where that would cost more (broadcastPays), or where rows of the build side are put out
 // for what they did not meet.
 func (b *builder) broadcast(j *physJoin, n *joinNode) physical {
-	probe, build := j.left, b.estimate(n.right).rows
+	l, r := b.estimate(n.left).rows, b.estimate(n.right).rows
+	probe, probeRows, build := j.left, l, r
 	if j.buildLeft {
-		probe, build = j.right, b.estimate(n.left).rows
+		probe, probeRows, build = j.right, r, l
 	}
-	r := pushTarget(probe)
+	reader := pushTarget(probe)
 	switch {
-	case r == nil || r.order != nil || r.scan.rows < broadcastScan:
+	case reader == nil || reader.order != nil || reader.scan.rows < broadcastScan:
+		return nil
+	case !broadcastPays(probeRows, build, j.rows, b.reduced):
 		return nil
 	case j.lookup != nil || j.buildLeft && j.kind != joinInner || build > float64(b.broadcasts.rows):
 		return nil
@@ -73,19 +76,19 @@ func (b *builder) broadcast(j *physJoin, n *joinNode) physical {
 		j.buildLeft = false
 	}
 	outputs := joinColumns(j, n.mark)
-	j.left = r.child
+	j.left = reader.child
 	j.cols = joinColumns(j, n.mark)
-	r.child, r.rows = j, j.rows
-	r.cols = outputs[:0]
+	reader.child, reader.rows = j, j.rows
+	reader.cols = outputs[:0]
 	for _, c := range outputs {
 		if n.needed[c] {
-			r.cols = append(r.cols, c)
+			reader.cols = append(reader.cols, c)
 		}
 	}
-	if len(r.cols) == 0 {
-		r.cols = outputs[:1]
+	if len(reader.cols) == 0 {
+		reader.cols = outputs[:1]
 	}
-	return r
+	return reader
 }
 
 // joins are those in a reader's pushed plan, the one above first.

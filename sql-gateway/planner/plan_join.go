@@ -24,10 +24,12 @@ func (b *builder) hashJoin(n *joinNode) (physical, error) {
 			}
 		}
 	}
-	if j.left, err = b.joinSide(n.left, lookLeft, r.rows); err != nil {
+	lookLeft, lookRight = b.worthLooking(lookLeft, n, l.rows, r.rows), b.worthLooking(lookRight, n, r.rows, l.rows)
+	buildLeft := l.rows < r.rows && !j.nullAware
+	if j.left, err = b.joinSide(n.left, lookLeft, r.rows, !buildLeft); err != nil {
 		return nil, err
 	}
-	if j.right, err = b.joinSide(n.right, lookRight, l.rows); err != nil {
+	if j.right, err = b.joinSide(n.right, lookRight, l.rows, buildLeft); err != nil {
 		return nil, err
 	}
 	switch {
@@ -40,7 +42,7 @@ func (b *builder) hashJoin(n *joinNode) (physical, error) {
 	if j.lookup != nil {
 		name = "IndexHashJoin"
 	}
-	j.buildLeft = l.rows < r.rows && !j.nullAware
+	j.buildLeft = buildLeft
 	if j.lookup != nil {
 		j.buildLeft = j.lookup.inner == j.right // the outer side is in memory anyway
 	}
@@ -64,10 +66,21 @@ func joinColumns(j *physJoin, mark *Column) []*Column {
 	return cols
 }
 
-// joinSide plans a side of a join; with a look-up path it is what all outer rows together fetch.
-func (b *builder) joinSide(n logical, lookup *accessPath, outerRows float64) (physical, error) {
+// worthLooking drops a look-up path of an inner join that is there in the hope of fewer outer rows than are expected, if the stores
+// can run the join: they read all of the inner side then, which nobody has to be sent.
+func (b *builder) worthLooking(path *accessPath, n *joinNode, inner, outer float64) *accessPath {
+	if path != nil && n.kind == joinInner && outer > path.limit && outer <= float64(b.broadcasts.rows) &&
+		broadcastPays(inner, outer, b.estimate(n).rows, b.reduced) {
+		return nil
+	}
+	return path
+}
+
+// joinSide plans a side of a join; with a look-up path it is what all outer rows together fetch. What stands above the join goes
+// on to reduce rows of the probe side alone.
+func (b *builder) joinSide(n logical, lookup *accessPath, outerRows float64, probe bool) (physical, error) {
 	if lookup == nil {
-		return b.physical(n)
+		return b.under(probe && b.reduced, n)
 	}
 	fetched := *lookup
 	fetched.share = math.Min(1, fetched.share*outerRows)
@@ -184,13 +197,13 @@ func (b *builder) nullSafeKey(j *physJoin, l, r *Expr) error {
 
 // apply plans the fallback for correlated subqueries that no join says.
 func (b *builder) apply(n *applyNode) (physical, error) {
-	left, err := b.physical(n.left)
+	left, err := b.under(false, n.left)
 	if err != nil {
 		return nil, err
 	}
 	// Conditions of the apply filter the right side for each left row.
 	right := newSelect(n.right, n.on)
-	p, err := b.physical(right)
+	p, err := b.under(false, right)
 	if err != nil {
 		return nil, err
 	}

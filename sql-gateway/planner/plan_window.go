@@ -36,7 +36,7 @@ func (p *physWindow) Explain() Explain {
 }
 
 func (b *builder) windowed(n *windowNode) (physical, error) {
-	child, err := b.physical(n.child)
+	child, err := b.under(false, n.child)
 	if err != nil || len(n.funcs) == 0 {
 		return child, err
 	}

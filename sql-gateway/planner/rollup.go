@@ -112,7 +112,7 @@ func (p *physExpand) Explain() Explain {
 }
 
 func (b *builder) expanded(n *expandNode) (physical, error) {
-	child, err := b.physical(n.child)
+	child, err := b.under(false, n.child)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +132,7 @@ func (b *builder) rollupAgg(n *aggNode, x *expandNode) (physical, error) {
 	if distinct, split := n.shape(); distinct || !split || !b.pushableAggs(n.aggs) || !b.pushable(x.keys) {
 		return nil, nil
 	}
-	child, err := b.physical(x.child)
+	child, err := b.under(true, x.child)
 	if err != nil {
 		return nil, err
 	}
