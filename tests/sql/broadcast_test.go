@@ -73,10 +73,10 @@ func TestBroadcastJoins(t *testing.T) {
 // same answers.
 func TestBroadcastWithoutRoom(t *testing.T) {
 	c := testcluster.Start(t, testcluster.Options{StoreMemory: executor.NewMemory(256 << 10)})
-	c.Exec("CREATE TABLE f (id INT PRIMARY KEY, a INT, b INT)", "CREATE TABLE d (x INT PRIMARY KEY, y VARCHAR(40))")
-	const facts, names = 6000, 2000
-	insertMany(c, "f", facts, func(i int) string { return fmt.Sprintf("(%d, %d, NULLIF(%d, 3))", i, i%3000, i%7) })
-	insertMany(c, "d", names, func(i int) string { return fmt.Sprintf("(%d, 'a rather long name, of number %d')", i, i%5) })
+	c.Exec("CREATE TABLE f (id INT PRIMARY KEY, a INT, b INT)", "CREATE TABLE d (x INT PRIMARY KEY, y VARCHAR(200))")
+	const facts, names = 6000, 500
+	insertMany(c, "f", facts, func(i int) string { return fmt.Sprintf("(%d, %d, NULLIF(%d, 3))", i, i%700, i%7) })
+	insertMany(c, "d", names, func(i int) string { return fmt.Sprintf("(%d, '%s%d')", i, strings.Repeat("a long name ", 15), i%5) })
 	c.Exec("ANALYZE TABLE f", "ANALYZE TABLE d")
 	ctx := context.Background()
 	conn, err := c.DB.Conn(ctx)
