@@ -2,6 +2,7 @@ package columnar
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -81,30 +82,31 @@ func (h *header) unpack(s *sections, valid []byte) arrow.Array {
 		return nil
 	}
 	values := make([]uint64, h.rows)
-	unpack(values, packed, h.width, h.base)
+	unpack(values, packed, h)
 	return column.Primitive(h.kind, h.rows, arrow.Uint64Traits.CastToBytes(values), valid, h.nulls)
 }
 
 // unpack widens packed numbers to all of dst.
-func unpack[D int32 | uint64](dst []D, packed []byte, width int, base uint64) {
-	switch width {
+func unpack[D int32 | uint64](dst []D, packed []byte, h *header) {
+	base, shift := D(h.base), h.shift&63
+	switch h.width {
 	case 0:
 		for i := range dst {
-			dst[i] = D(base)
+			dst[i] = base
 		}
 	case 1:
-		widen(dst, packed, D(base))
+		widen(dst, packed, base, shift)
 	case 2:
-		widen(dst, arrow.Uint16Traits.CastFromBytes(packed), D(base))
+		widen(dst, arrow.Uint16Traits.CastFromBytes(packed), base, shift)
 	default:
-		widen(dst, arrow.Uint32Traits.CastFromBytes(packed), D(base))
+		widen(dst, arrow.Uint32Traits.CastFromBytes(packed), base, shift)
 	}
 }
 
-func widen[D int32 | uint64, S uint8 | uint16 | uint32](dst []D, src []S, base D) {
+func widen[D int32 | uint64, S uint8 | uint16 | uint32](dst []D, src []S, base D, shift int) {
 	src = src[:len(dst)]
 	for i := range dst {
-		dst[i] = base + D(src[i])
+		dst[i] = base + D(src[i])<<(shift&63)
 	}
 }
 
@@ -116,7 +118,7 @@ func (h *header) cut(s *sections, valid []byte) arrow.Array {
 		return nil
 	}
 	offsets := make([]int32, h.rows+1)
-	unpack(offsets[1:], packed, h.width, h.base)
+	unpack(offsets[1:], packed, h)
 	if !sum(offsets, h.data) {
 		s.fail("lengths of strings")
 		return nil
@@ -174,9 +176,17 @@ func spell(offsets []int32, data, codes, lengths, slots []byte) (ok bool) {
 		if c >= len(lengths) || at+slotBytes > len(data) {
 			return false
 		}
-		*(*[slotBytes]byte)(data[at:]) = [slotBytes]byte(slots[c*slotBytes:])
+		copySlot((*[slotBytes]byte)(data[at:]), (*[slotBytes]byte)(slots[c*slotBytes:]))
 		at += int(lengths[c])
 		offsets[i+1] = int32(at)
 	}
 	return at+slotBytes == len(data)
+}
+
+// copySlot copies by words: a call of memmove for each row would cost more than the copy.
+func copySlot(dst, src *[slotBytes]byte) {
+	binary.LittleEndian.PutUint64(dst[0:], binary.LittleEndian.Uint64(src[0:]))
+	binary.LittleEndian.PutUint64(dst[8:], binary.LittleEndian.Uint64(src[8:]))
+	binary.LittleEndian.PutUint64(dst[16:], binary.LittleEndian.Uint64(src[16:]))
+	binary.LittleEndian.PutUint64(dst[24:], binary.LittleEndian.Uint64(src[24:]))
 }

@@ -3,6 +3,7 @@ package columnar
 import (
 	"encoding/binary"
 	"math"
+	"math/bits"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -73,7 +74,8 @@ func encodeIntegers[T int64 | uint64](e *encoder, h *header, z *zone, values []T
 	if ok {
 		z.bound(uint64(low), uint64(high))
 	}
-	h.width = widthOf(uint64(high) - uint64(low))
+	shift := commonZeros(values, low, valid)
+	h.width = widthOf((uint64(high) - uint64(low)) >> shift)
 	if h.width == 8 {
 		h.encoding, h.width = encodingPlain, 0
 		for _, v := range values {
@@ -81,8 +83,8 @@ func encodeIntegers[T int64 | uint64](e *encoder, h *header, z *zone, values []T
 		}
 		return
 	}
-	h.encoding, h.base = encodingPacked, uint64(low)
-	e.block = appendPacked(e.block, values, uint64(low), h.width)
+	h.encoding, h.base, h.shift = encodingPacked, uint64(low), shift
+	e.block = appendPacked(e.block, values, uint64(low), shift, h.width)
 	e.pad()
 }
 
@@ -98,6 +100,17 @@ func bounds[T int64 | uint64](values []T, valid []byte) (low, high T, ok bool) {
 		}
 	}
 	return low, high, ok
+}
+
+// commonZeros is the number of lower bits that are zero in all values less low, but for NULLs.
+func commonZeros[T int64 | uint64](values []T, low T, valid []byte) int {
+	var ones uint64
+	for i, v := range values {
+		if column.IsValid(valid, i) {
+			ones |= uint64(v) - uint64(low)
+		}
+	}
+	return bits.TrailingZeros64(ones | 1<<63)
 }
 
 // widthOf is how many bytes numbers up to span take: 0, 1, 2, 4 or 8.
@@ -116,20 +129,20 @@ func widthOf(span uint64) int {
 	}
 }
 
-// appendPacked appends values less base, cut to width bytes: of NULLs, that may be any number.
-func appendPacked[T int32 | int64 | uint64](dst []byte, values []T, base uint64, width int) []byte {
+// appendPacked appends values less base, shifted and cut to width bytes: of NULLs, that may be any number.
+func appendPacked[T int32 | int64 | uint64](dst []byte, values []T, base uint64, shift, width int) []byte {
 	switch width {
 	case 1:
 		for _, v := range values {
-			dst = append(dst, byte(uint64(v)-base))
+			dst = append(dst, byte((uint64(v)-base)>>shift))
 		}
 	case 2:
 		for _, v := range values {
-			dst = binary.LittleEndian.AppendUint16(dst, uint16(uint64(v)-base))
+			dst = binary.LittleEndian.AppendUint16(dst, uint16((uint64(v)-base)>>shift))
 		}
 	case 4:
 		for _, v := range values {
-			dst = binary.LittleEndian.AppendUint32(dst, uint32(uint64(v)-base))
+			dst = binary.LittleEndian.AppendUint32(dst, uint32((uint64(v)-base)>>shift))
 		}
 	}
 	return dst
@@ -153,7 +166,7 @@ func (e *encoder) encodeStrings(h *header, z *zone, a *array.Binary, valid []byt
 	if h.rows > 0 {
 		h.base, h.width = uint64(low), widthOf(uint64(high-low))
 	}
-	e.block = appendPacked(e.block, lengths[:h.rows], h.base, h.width)
+	e.block = appendPacked(e.block, lengths[:h.rows], h.base, 0, h.width)
 	e.pad()
 	e.appendSection(data)
 }

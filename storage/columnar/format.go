@@ -16,7 +16,7 @@ import (
 //	 4  u8   kind of the column, see column.Kind
 //	 5  u8   encoding
 //	 6  u8   width of packed numbers in bytes: 0, 1, 2 or 4
-//	 7  u8   0
+//	 7  u8   shift of packed numbers in bits
 //	 8  u32  rows
 //	12  u32  rows that are NULL
 //	16  u64  base of packed numbers
@@ -27,8 +27,8 @@ import (
 // The first section is the validity bitmap, one bit a row, if any row is NULL. The others depend on the encoding:
 //
 //	plain       the values as in memory: 8, 16 or 32 bytes each
-//	packed      integers: a number for each row, which is the value less the base, modulo 2^64. What a NULL has there does
-//	            not matter
+//	packed      integers: a number for each row. The value is base + number << shift, modulo 2^64; that of a NULL does not
+//	            matter. Dates, for one, are all zeros in their lower bits
 //	strings     the length of each row's string, packed; then the strings
 //	dictionary  a byte for each row, the number of its entry; then the length of each entry, one byte; then the entries, in
 //	            slots of 32 bytes
@@ -63,6 +63,7 @@ type header struct {
 	kind     column.Kind
 	encoding encoding
 	width    int
+	shift    int
 	rows     int
 	nulls    int
 	base     uint64
@@ -72,12 +73,16 @@ type header struct {
 
 // put writes the header into block, whose other bytes are there already.
 func (h *header) put(block []byte) {
-	block[4], block[5], block[6], block[7] = byte(h.kind), byte(h.encoding), byte(h.width), 0
+	block[4], block[5], block[6], block[7] = byte(h.kind), byte(h.encoding), byte(h.width), byte(h.shift)
 	binary.LittleEndian.PutUint32(block[8:], uint32(h.rows))
 	binary.LittleEndian.PutUint32(block[12:], uint32(h.nulls))
 	binary.LittleEndian.PutUint64(block[16:], h.base)
 	binary.LittleEndian.PutUint32(block[24:], uint32(h.entries))
 	binary.LittleEndian.PutUint32(block[28:], uint32(h.data))
+	sumBlock(block)
+}
+
+func sumBlock(block []byte) {
 	binary.LittleEndian.PutUint32(block, crc32.Checksum(block[4:], castagnoli))
 }
 
@@ -90,7 +95,7 @@ func parseHeader(block []byte) (header, error) {
 		return header{}, fmt.Errorf("%w: checksum does not match", ErrDamaged)
 	}
 	h := header{
-		kind: column.Kind(block[4]), encoding: encoding(block[5]), width: int(block[6]),
+		kind: column.Kind(block[4]), encoding: encoding(block[5]), width: int(block[6]), shift: int(block[7]),
 		rows: int(binary.LittleEndian.Uint32(block[8:])), nulls: int(binary.LittleEndian.Uint32(block[12:])),
 		base:    binary.LittleEndian.Uint64(block[16:]),
 		entries: int(binary.LittleEndian.Uint32(block[24:])), data: int(binary.LittleEndian.Uint32(block[28:])),
@@ -103,7 +108,7 @@ func parseHeader(block []byte) (header, error) {
 
 // fits tells whether the encoding is one for the kind.
 func (h *header) fits() bool {
-	packed := h.width == 0 || h.width == 1 || h.width == 2 || h.width == 4
+	packed := (h.width == 0 || h.width == 1 || h.width == 2 || h.width == 4) && h.shift < 64
 	switch h.encoding {
 	case encodingPlain:
 		return h.kind != column.Bytes
