@@ -222,7 +222,10 @@ func (u *union) Next(ctx context.Context) (Batch, error) {
 }
 
 // compactor makes dense columns of the selected rows, in memory of its own that the next call reuses.
-type compactor struct{ out []*column.Builder }
+type compactor struct {
+	out  []*column.Builder
+	runs []column.Run
+}
 
 func newCompactor(types []*tipb.FieldType) *compactor {
 	c := &compactor{}
@@ -237,9 +240,15 @@ func (c *compactor) compact(cols []arrow.Array, sel []int32) {
 	if sel == nil {
 		return
 	}
+	const runLen = 8 // from which on copying runs is faster than copying rows
+	c.runs = column.Runs(c.runs[:0], sel)
 	for i, b := range c.out {
 		b.Reset()
-		b.AppendRows(cols[i], sel)
+		if len(c.runs)*runLen <= len(sel) {
+			b.AppendRuns(cols[i], c.runs)
+		} else {
+			b.AppendRows(cols[i], sel)
+		}
 		cols[i] = b.Array()
 	}
 }

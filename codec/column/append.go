@@ -94,11 +94,7 @@ func (b *Builder) noteRows(a arrow.Array, rows []int32) {
 		return
 	}
 	for _, r := range rows {
-		if r >= 0 && (bits == nil || bitutil.BitIsSet(bits, int(r))) {
-			b.Appended(1)
-		} else {
-			b.NoteNull()
-		}
+		b.noteValid(r >= 0 && (bits == nil || bitutil.BitIsSet(bits, int(r))))
 	}
 }
 

@@ -1,6 +1,7 @@
 package column
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -9,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// AppendRows does what AppendFrom does row by row, for every kind.
+// AppendRows, and AppendRuns for selections, do what AppendFrom does row by row, for every kind.
 func TestAppendRows(t *testing.T) {
 	types := []*tipb.FieldType{{Tp: TypeLongLong}, {Tp: TypeLongLong, Flag: FlagUnsigned}, {Tp: TypeDouble},
 		{Tp: TypeDecimal, Flen: 10}, {Tp: TypeDecimal, Flen: 30}, {Tp: TypeDecimal, Flen: 60}, {Tp: TypeVarchar}}
@@ -42,9 +43,15 @@ func TestAppendRows(t *testing.T) {
 			if n > 0 && rapid.Bool().Draw(t, "pick") {
 				rows = rapid.SliceOf(rapid.Int32Range(0, int32(n)-1)).Draw(t, "picked")
 			}
-			got.AppendRows(a, rows)
-			if rows == nil {
-				rows = identity(n)
+			if rapid.Bool().Draw(t, "runs") {
+				slices.Sort(rows)
+				rows = slices.Compact(rows)
+				got.AppendRuns(a, Runs(nil, rows))
+			} else {
+				got.AppendRows(a, rows)
+				if rows == nil {
+					rows = identity(n)
+				}
 			}
 			for _, r := range rows {
 				want.AppendFrom(a, int(r))
