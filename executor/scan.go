@@ -49,7 +49,14 @@ type Scan interface {
 	Load(col int, sel []int32) error
 }
 
-// scan implements Scan.
+// ResumableScan is a Scan that goes on after its end.
+type ResumableScan interface {
+	Scan
+	// Resume has the iterator asked again after it was at its end: it has more pairs by now.
+	Resume()
+}
+
+// scan implements ResumableScan.
 type scan struct {
 	fields []*tipb.FieldType
 	kv     BatchIterator
@@ -64,11 +71,11 @@ type scan struct {
 	drained bool
 }
 
-var _ Scan = (*scan)(nil)
+var _ ResumableScan = (*scan)(nil)
 
 // NewTableScan decodes record key-value pairs to the columns of scan. Handles may be int or common; missing columns take
 // default values; TIMESTAMPs become session time. A descending scan is the iterator's business.
-func NewTableScan(ts *tipb.TableScan, kv KVIterator, ctx *expr.Context) (Scan, error) {
+func NewTableScan(ts *tipb.TableScan, kv KVIterator, ctx *expr.Context) (ResumableScan, error) {
 	s, cols, err := newScan(ts.Columns, kv)
 	if err != nil {
 		return nil, err
@@ -134,6 +141,9 @@ func ColumnType(c *tipb.ColumnInfo) *tipb.FieldType {
 
 func (s *scan) Fields() []*tipb.FieldType { return s.fields }
 func (s *scan) Close() error              { return nil }
+
+// Resume implements ResumableScan.
+func (s *scan) Resume() { s.drained = false }
 
 // Next implements Operator.
 func (s *scan) Next(ctx context.Context) (Batch, error) {

@@ -70,6 +70,30 @@ func TestTableScan(t *testing.T) {
 	require.NoError(t, scan.Close())
 }
 
+// A scan that was at its end goes on when it is told that there is more.
+func TestTableScanResumes(t *testing.T) {
+	pair := func(handle int64) [2][]byte {
+		return [2][]byte{tablekey.AppendRecordKey(nil, 44, tablekey.IntHandle(handle)), []byte("\x80\x00\x00\x00\x00\x00")}
+	}
+	pk := info(1, bigint)
+	pk.PkHandle = true
+	kv := kvList{pair(1), pair(2)}.iterator()
+	scan, err := NewTableScan(&tipb.TableScan{TableId: 44, Columns: []*tipb.ColumnInfo{pk}}, kv, &expr.Context{})
+	require.NoError(t, err)
+	got, err := drain(t, scan)
+	require.NoError(t, err)
+	require.Equal(t, []string{"1", "2"}, got)
+
+	kv.list = kvList{pair(3)}
+	got, err = drain(t, scan)
+	require.NoError(t, err)
+	require.Empty(t, got, "the end is one until somebody says otherwise")
+	scan.Resume()
+	got, err = drain(t, scan)
+	require.NoError(t, err)
+	require.Equal(t, []string{"3"}, got)
+}
+
 // A selection right above a scan gives the rows that one above any other operator gives; summaries count the same.
 func TestSelectionOverScan(t *testing.T) {
 	var kvs kvList
