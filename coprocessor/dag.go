@@ -28,6 +28,7 @@ type dagRun struct {
 	root     *tipb.Executor
 	scans    int                   // that the request's ranges are for
 	readers  []*rangeReader        // of these, in the order of the plan
+	columns  []*columnScan         // of the scans that may read columns
 	looked   looked                // beside them
 	given    []*executor.Broadcast // the rows of receivers that came beside the request
 	received []*executor.Broadcast // rows that came in receivers
@@ -304,6 +305,19 @@ func (r *dagRun) complete(s *tipb.SelectResponse) {
 		s.OutputCounts = r.main().counts
 	}
 	if r.env.Stats != nil {
-		s.ExecutionSummaries = r.env.Stats.Summaries(r.root)
+		s.ExecutionSummaries = r.summaries()
 	}
+}
+
+// summaries are what the executors did; those of scans tell how many rows came from columns, if any did.
+func (r *dagRun) summaries() []*tipb.ExecutorExecutionSummary {
+	list := r.env.Stats.Summaries(r.root)
+	for i, e := range executor.PostOrder(r.root) {
+		for _, s := range r.columns {
+			if s.scan == e && len(s.plans) > 0 {
+				list[i].DetailInfo = s.counts.summary()
+			}
+		}
+	}
+	return list
 }

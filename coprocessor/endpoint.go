@@ -19,6 +19,7 @@ import (
 	"github.com/scree-db/scree/executor"
 	"github.com/scree-db/scree/executor/spill"
 	"github.com/scree-db/scree/storage"
+	"github.com/scree-db/scree/storage/columnar"
 	"github.com/scree-db/scree/storage/mvcc"
 	"github.com/scree-db/scree/storage/txn"
 )
@@ -35,6 +36,13 @@ type Options struct {
 	Spill *spill.Dir
 	// ResponseMax bounds an encoded response, in bytes; default 512 MiB.
 	ResponseMax int
+	// Columns is where copies of tables by columns are kept for scans that read many rows; nil: there are none. The endpoint
+	// builds them, until it is closed.
+	Columns *columnar.Store
+	// TS hands out the timestamps that Columns are built at; needed with these.
+	TS func(ctx context.Context) (uint64, error)
+	// ColumnsRowsMin is how many rows a scan reads of a region for columns to be worth the while; default 16384.
+	ColumnsRowsMin int64
 	// Now is the clock of execution summaries; default time.Now.
 	Now    func() time.Time
 	Logger *slog.Logger // nil: discard
@@ -42,10 +50,11 @@ type Options struct {
 
 // Endpoint answers coprocessor requests of one store. Safe for concurrent use.
 type Endpoint struct {
-	store storage.Store
-	locks *txn.Concurrency
-	opts  Options
-	slots *slots
+	store    storage.Store
+	locks    *txn.Concurrency
+	opts     Options
+	slots    *slots
+	segments *segments // nil where there are no columns
 	metrics
 
 	running atomic.Int64
@@ -68,7 +77,30 @@ func NewEndpoint(store storage.Store, c *txn.Concurrency, o Options) *Endpoint {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Endpoint{store: store, locks: c, opts: o, slots: newSlots(o.Concurrency, o.Now), metrics: newMetrics()}
+	if o.ColumnsRowsMin <= 0 {
+		o.ColumnsRowsMin = 16 << 10
+	}
+	e := &Endpoint{store: store, locks: c, opts: o, slots: newSlots(o.Concurrency, o.Now), metrics: newMetrics()}
+	if o.Columns != nil {
+		e.segments = newSegments(e, o.Columns, o.ColumnsRowsMin)
+	}
+	return e
+}
+
+// Close ends the work in the background. It is called before the store of regions and that of columns are closed.
+func (e *Endpoint) Close() error {
+	if e.segments != nil {
+		e.segments.stop()
+	}
+	return nil
+}
+
+// Columns tells what there is of columns.
+func (e *Endpoint) Columns() ColumnsStatus {
+	if e.segments == nil {
+		return ColumnsStatus{}
+	}
+	return e.segments.status()
 }
 
 // The request types.
@@ -195,7 +227,9 @@ func answerError(outer, inner context.Context, err error) (*coprocessor.Response
 type view struct {
 	snap storage.Snapshot
 	opts mvcc.ReadOptions
-	wait time.Duration // for the snapshot
+	// horizon is columnar.Store.Horizon from before the snapshot, 0 without columns.
+	horizon uint64
+	wait    time.Duration // for the snapshot
 }
 
 // open checks the locks in memory, of the request's ranges and of others, and takes the snapshot: in this order, so that a prewrite that is only in memory now
@@ -223,6 +257,9 @@ func (e *Endpoint) open(ctx context.Context, req *coprocessor.Request, ts uint64
 	at, err := txn.ReadRegion(rc, ts, span)
 	if err != nil {
 		return nil, err
+	}
+	if e.segments != nil {
+		v.horizon = e.segments.store.Horizon()
 	}
 	begin := e.opts.Now()
 	snap, err := e.store.Snapshot(ctx, at)

@@ -74,8 +74,6 @@ func (m *metrics) note(tp int64, took time.Duration, resp *coprocessor.Response)
 	}
 }
 
-var _ prometheus.Collector = (*Endpoint)(nil)
-
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	m.durations.Describe(ch)

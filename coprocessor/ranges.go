@@ -31,9 +31,11 @@ type rangeReader struct {
 	keysMax, bytesMax uint64
 
 	next int // index of the range to open next
-	open bool
-	scan *mvcc.Scanner     // of the range that is open, or, where keys ascend, of the last one that was
-	get  *mvcc.PointReader // made for the first point
+	// until is the index of the range to stop before, for now; without columns in between, there is none.
+	until int
+	open  bool
+	scan  *mvcc.Scanner     // of the range that is open, or, where keys ascend, of the last one that was
+	get   *mvcc.PointReader // made for the first point
 	// reached is where reading has come to, if paged: all below it is read, or, where keys descend, all from it on.
 	reached []byte
 	// stopped is set if the page was full before the ranges were at their end.
@@ -45,7 +47,7 @@ type rangeReader struct {
 }
 
 func newRangeReader(snap storage.Snapshot, ranges []*coprocessor.KeyRange, keyLen int, o mvcc.ReadOptions) *rangeReader {
-	r := &rangeReader{snap: snap, opts: o, ranges: ranges, keyLen: keyLen, counts: make([]int64, len(ranges))}
+	r := &rangeReader{snap: snap, opts: o, ranges: ranges, keyLen: keyLen, until: len(ranges), counts: make([]int64, len(ranges))}
 	if o.Desc {
 		r.ranges = make([]*coprocessor.KeyRange, len(ranges))
 		for i, kr := range ranges {
@@ -112,7 +114,7 @@ func (r *rangeReader) NextBatch(b *kvbatch.Pairs, rows int) (more bool, err erro
 // openRange goes on to the next range; opened is false if there is none. A point is read at once: val is nil if there is
 // nothing there, or if the range has a scan.
 func (r *rangeReader) openRange() (key, val []byte, opened bool, err error) {
-	if r.next == len(r.ranges) {
+	if r.next == r.until {
 		return nil, nil, false, nil
 	}
 	kr := r.ranges[r.next]

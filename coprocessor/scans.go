@@ -65,7 +65,10 @@ func (r *dagRun) leaf(e *tipb.Executor) (executor.Operator, error) {
 		reader.paged = r.req.PagingSize > 0 || r.req.MaxKeysRead > 0 || r.req.PagingSizeBytes > 0 || r.tracks()
 	}
 	r.readers = append(r.readers, reader)
-	op, err := newScan(e, reader, r.env.Expr)
+	op, err := r.newColumnScan(e, reader)
+	if err == nil && op == nil {
+		op, err = newScan(e, reader, r.env.Expr)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -121,6 +124,10 @@ func (r *dagRun) readStats() (stats mvcc.ScanStats, bytes uint64) {
 	for _, reader := range r.readers {
 		addStats(&stats, reader.Stats())
 		bytes += reader.bytes
+	}
+	for _, s := range r.columns {
+		addStats(&stats, s.counts.stats())
+		bytes += s.counts.bytes
 	}
 	return stats, bytes
 }

@@ -37,6 +37,7 @@ type config struct {
 	Storage     storageConfig     `toml:"storage"`
 	Raft        raftConfig        `toml:"raft"`
 	Coprocessor coprocessorConfig `toml:"coprocessor"`
+	Columnar    columnarConfig    `toml:"columnar"`
 }
 
 type logConfig struct {
@@ -89,6 +90,16 @@ type coprocessorConfig struct {
 	MemoryLimit size `toml:"memory-limit"`
 }
 
+// columnarConfig is of the copies of tables by columns.
+type columnarConfig struct {
+	Enabled bool `toml:"enabled"`
+	// Cache and Disk bound what is in memory and in files; 0 derives them at the start.
+	Cache size `toml:"cache"`
+	Disk  size `toml:"disk"`
+	// MinRows is what a scan reads of a region for columns to be worth the while.
+	MinRows int `toml:"min-rows"`
+}
+
 // defaultConfig is what holds where neither file nor flags say otherwise. Zeros are derived at start.
 func defaultConfig() config {
 	return config{
@@ -98,6 +109,7 @@ func defaultConfig() config {
 		PD:          pdConfig{Endpoints: []string{"127.0.0.1:2379"}, MaxReplicas: 3, MaxStoreDownTime: duration(30 * time.Minute), Keyspaces: []string{}},
 		Raft:        raftConfig{RegionSplitSize: 96 << 20, RegionMaxSize: 144 << 20},
 		Coprocessor: coprocessorConfig{MemoryLimit: 1 << 30},
+		Columnar:    columnarConfig{Enabled: true, MinRows: 16 << 10},
 	}
 }
 
@@ -149,6 +161,7 @@ func (c *config) check() error {
 	within("raft.region-max-size", int64(c.Raft.RegionMaxSize), int64(c.Raft.RegionSplitSize), 20<<30)
 	within("coprocessor.concurrency", int64(c.Coprocessor.Concurrency), 0, 1024)
 	within("coprocessor.memory-limit", int64(c.Coprocessor.MemoryLimit), 1<<20, math.MaxInt64)
+	within("columnar.min-rows", int64(c.Columnar.MinRows), 1, math.MaxInt32)
 	within("query-memory-limit", int64(c.QueryMemoryLimit), 0, math.MaxInt64)
 	within("log.slow-threshold (ms)", time.Duration(c.Log.SlowThreshold).Milliseconds(), 1, 24*3600*1000)
 	within("log.slow-query-file-size", int64(c.Log.SlowQueryFileSize), 64<<10, 1<<40)

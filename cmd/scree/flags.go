@@ -29,6 +29,7 @@ func processFlags(flags *pflag.FlagSet, file *string, dataDir string) {
 func storeFlags(flags *pflag.FlagSet) {
 	d := defaultConfig()
 	flags.Int("api-version", d.Storage.APIVersion, "of TiKV's clients: 1, or 2 for raw and transactional keys side by side")
+	flags.Bool("columnar", d.Columnar.Enabled, "keep copies of tables by columns for scans of many rows")
 	flags.Bool("enable-ttl", d.Storage.EnableTTL, "raw keys may expire; with API version 1 the cluster serves raw keys alone")
 }
 
@@ -50,6 +51,7 @@ func configure(cmd *cobra.Command, file string) (c config, err error) {
 		"port-offset":    func() (err error) { c.PortOffset, err = flags.GetInt("port-offset"); return err },
 		"pd":             func() (err error) { c.PD.Endpoints, err = flags.GetStringSlice("pd"); return err },
 		"api-version":    func() (err error) { c.Storage.APIVersion, err = flags.GetInt("api-version"); return err },
+		"columnar":       func() (err error) { c.Columnar.Enabled, err = flags.GetBool("columnar"); return err },
 		"enable-ttl":     func() (err error) { c.Storage.EnableTTL, err = flags.GetBool("enable-ttl"); return err },
 		"log-level":      func() (err error) { c.Log.Level, err = flags.GetString("log-level"); return err },
 	} {

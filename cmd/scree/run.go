@@ -22,6 +22,7 @@ import (
 	"github.com/scree-db/scree/server/node"
 	"github.com/scree-db/scree/server/pd"
 	"github.com/scree-db/scree/server/zaplog"
+	"github.com/scree-db/scree/storage/columnar"
 )
 
 // startTimeout bounds the start of a process: beyond it something is wrong, not slow.
@@ -137,8 +138,13 @@ func (c *config) cluster(p parts, limit int64, log *slog.Logger) node.ClusterOpt
 			DiskReserveBytes: uint64(c.Storage.ReserveSpace),
 		},
 		GC:          garbage.Options{Share: float64(c.Storage.GCCPUPercent) / 100},
-		Coprocessor: coprocessor.Options{Concurrency: c.Coprocessor.Concurrency, MemoryMax: int64(c.Coprocessor.MemoryLimit), Memory: c.queryMemory(limit)},
+		Coprocessor: coprocessor.Options{Concurrency: c.Coprocessor.Concurrency, MemoryMax: int64(c.Coprocessor.MemoryLimit), Memory: c.queryMemory(limit), ColumnsRowsMin: int64(c.Columnar.MinRows)},
+		Columns:     columnar.Options{CacheMax: int64(c.Columnar.Cache), DiskMax: int64(c.Columnar.Disk)},
+		NoColumns:   !c.Columnar.Enabled,
 		Release:     version, Logger: log,
+	}
+	if o.Columns.CacheMax == 0 {
+		o.Columns.CacheMax = min(limit/8, 4<<30)
 	}
 	switch {
 	case !p.pd:

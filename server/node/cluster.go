@@ -111,11 +111,20 @@ const connectRetry = 200 * time.Millisecond
 // startStores opens all stores at the same time, registers them in order, so that the first one bootstraps, and lets
 // them serve when all are known.
 func (c *Cluster) startStores(ctx context.Context, o ClusterOptions) error {
+	if o.Stores == 0 {
+		return nil
+	}
+	columns, err := o.columns()
+	if err != nil {
+		return err
+	}
 	c.stores = make([]*Store, o.Stores)
 	var opening errgroup.Group
 	for i := range c.stores {
 		opening.Go(func() (err error) {
-			c.stores[i], err = prepareStore(ctx, c.storeOptions(o, i))
+			own := c.storeOptions(o, i)
+			own.Columns = columns
+			c.stores[i], err = prepareStore(ctx, own)
 			return err
 		})
 	}
@@ -139,7 +148,8 @@ func (c *Cluster) storeOptions(o ClusterOptions, i int) StoreOptions {
 	return StoreOptions{
 		Dir: o.storeDir(i), PD: c.client, FS: o.FS,
 		Addr: o.addr(o.Ports.Store, i), StatusAddr: o.addr(o.Ports.StoreStatus, i), AdvertiseAddr: o.advertise(o.Ports.Store, i),
-		CacheBytes: o.CacheBytes / int64(o.Stores), Raft: o.Raft, Coprocessor: o.Coprocessor, GC: o.GC, API: o.API,
+		CacheBytes: o.CacheBytes / int64(o.Stores), Raft: o.Raft, Coprocessor: o.Coprocessor, NoColumns: o.NoColumns,
+		GC: o.GC, API: o.API,
 		ResolveInterval: o.ResolveInterval,
 		Release:         o.Release, Logger: o.Logger.With("role", "store"),
 	}

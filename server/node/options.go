@@ -15,6 +15,7 @@ import (
 	"github.com/scree-db/scree/raftstore"
 	"github.com/scree-db/scree/server/garbage"
 	"github.com/scree-db/scree/server/pd"
+	"github.com/scree-db/scree/storage/columnar"
 )
 
 // ClusterOptions describe what of a cluster runs in one process: by default all that it needs, a placement driver and one
@@ -37,8 +38,12 @@ type ClusterOptions struct {
 	CacheBytes  int64
 	Raft        raftstore.Config
 	Coprocessor coprocessor.Options
-	GC          garbage.Options
-	API         APIOptions
+	// Columns bounds the columnar segments of all stores together. A DiskMax of 0 is a quarter of what is free on the disk at
+	// the start. With NoColumns there are none.
+	Columns   columnar.Options
+	NoColumns bool
+	GC        garbage.Options
+	API       APIOptions
 	// ResolveInterval is how often stale reads at followers are let closer to the present, see resolvedts.
 	ResolveInterval time.Duration
 	Release         string
@@ -83,6 +88,20 @@ func (o *ClusterOptions) setDefaults() error {
 // storeDir is the directory of the i-th store, counted from 0; their names count from 1.
 func (o *ClusterOptions) storeDir(i int) string {
 	return filepath.Join(o.Dir, "store-"+strconv.Itoa(i+1))
+}
+
+// columns are the bounds of one store's columnar segments.
+func (o *ClusterOptions) columns() (columnar.Options, error) {
+	c, stores := o.Columns, int64(o.Stores)
+	if c.DiskMax == 0 && !o.NoColumns {
+		disk, err := diskSpace(o.Dir)
+		if err != nil {
+			return c, fmt.Errorf("space for columnar segments: %w", err)
+		}
+		c.DiskMax = int64(disk.free / 4)
+	}
+	c.DiskMax, c.CacheMax = c.DiskMax/stores, c.CacheMax/stores
+	return c, nil
 }
 
 // addr is where the i-th of a kind listens.

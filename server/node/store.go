@@ -56,8 +56,9 @@ type StoreOptions struct {
 	// Raft tunes replication; its ids are filled in.
 	Raft        raftstore.Config
 	Coprocessor coprocessor.Options
-	// Columns bounds columnar segments; where they are is filled in.
-	Columns columnar.Options
+	// Columns bounds columnar segments; where they are is filled in. With NoColumns there are none.
+	Columns   columnar.Options
+	NoColumns bool
 	// GC tunes the collection of old versions.
 	GC  garbage.Options
 	API APIOptions
@@ -254,7 +255,11 @@ func (s *Store) openRaft(context.Context) error {
 	observer.txn = s.manager
 	cop := s.opts.Coprocessor
 	cop.Logger = s.log
+	if !s.opts.NoColumns {
+		cop.Columns, cop.TS = s.columns, s.opts.PD.TS
+	}
 	s.endpoint = coprocessor.NewEndpoint(raft, s.locks, cop)
+	s.opened(s.endpoint.Close)
 	s.flight = flight.New(flight.Deps{
 		ClusterID: s.ident.ClusterID, Coprocessor: s.endpoint, Placement: s.opts.PD, Sides: s.opts.Coprocessor.Memory.Query(sidesMax),
 	})

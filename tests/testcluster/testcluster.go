@@ -32,6 +32,8 @@ type Options struct {
 	Raft   raftstore.Config
 	GC     garbage.Options
 	GCTick time.Duration // see session.Config
+	// ColumnsRowsMin is how many rows a scan must read for a store to copy them by columns, see coprocessor.Options.
+	ColumnsRowsMin int64
 	// Memory is what all statements draw on, in the gateway and in the stores; with it, they use files where there is too little.
 	Memory *executor.Memory
 	// StoreMemory is what the stores draw on, where that is not Memory.
@@ -60,7 +62,7 @@ func Start(t testing.TB, o Options) *Cluster {
 	}
 	ctx := context.Background()
 	nodes, err := node.StartCluster(ctx, node.ClusterOptions{Dir: o.Dir, Stores: max(1, o.Stores), Raft: o.Raft, GC: o.GC,
-		Coprocessor: coprocessor.Options{Memory: cmp.Or(o.StoreMemory, o.Memory)}})
+		Coprocessor: coprocessor.Options{Memory: cmp.Or(o.StoreMemory, o.Memory), ColumnsRowsMin: o.ColumnsRowsMin}})
 	require.NoError(t, err)
 	require.NoError(t, nodes.WaitReady(ctx))
 	c := &Cluster{t: t, Nodes: nodes, Client: kvclient.New(nodes.Placement(), nodes.Dialer(), kvclient.Options{}), served: make(chan error, 1)}
@@ -102,6 +104,24 @@ func (c *Cluster) Remote() *sql.DB {
 		require.NoError(c.t, errors.Join(db.Close(), gateway.Close(), <-served, client.Close(), dialer.Close()))
 	})
 	return db
+}
+
+// WaitColumns waits for the columns that past queries have the stores make.
+func (c *Cluster) WaitColumns() {
+	c.t.Helper()
+	require.Eventually(c.t, func() bool { return c.Columns().Pending == 0 }, time.Minute, time.Millisecond, "columns are not made")
+}
+
+// Columns sums up what the stores tell of columns.
+func (c *Cluster) Columns() (sum coprocessor.ColumnsStatus) {
+	for _, s := range c.Nodes.Stores() {
+		st := s.Status().Columns
+		sum.Pending += st.Pending
+		sum.Segments += st.Segments
+		sum.RowsFromColumns += st.RowsFromColumns
+		sum.RowsSkipped += st.RowsSkipped
+	}
+	return sum
 }
 
 // Stop ends the cluster in order. A second call does nothing.
