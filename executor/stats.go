@@ -12,6 +12,18 @@ type Summary struct {
 	Rows, Batches uint64
 	Time          time.Duration
 	MemoryMax     int64
+	// FromColumns are rows that a scan on a store has read from columns, Skipped ones that it need not look at there.
+	FromColumns, Skipped uint64
+}
+
+// Add adds up what an executor did in several places.
+func (s *Summary) Add(o Summary) {
+	s.Rows += o.Rows
+	s.Batches += o.Batches
+	s.Time += o.Time
+	s.MemoryMax = max(s.MemoryMax, o.MemoryMax)
+	s.FromColumns += o.FromColumns
+	s.Skipped += o.Skipped
 }
 
 // Stats maps executors to what they did. One goroutine at a time. A nil Stats collects nothing.

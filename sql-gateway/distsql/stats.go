@@ -52,10 +52,11 @@ func (s *Stats) add(resp *tipb.SelectResponse, details *kvrpcpb.ExecDetailsV2) {
 		if i >= len(s.Executors) {
 			break
 		}
-		x := &s.Executors[i]
-		x.Rows += e.GetNumProducedRows()
-		x.Batches += e.GetNumIterations()
-		x.Time += time.Duration(e.GetTimeProcessedNs())
+		columns := e.GetTiflashScanContext()
+		s.Executors[i].Add(executor.Summary{
+			Rows: e.GetNumProducedRows(), Batches: e.GetNumIterations(), Time: time.Duration(e.GetTimeProcessedNs()),
+			FromColumns: columns.GetDmfileDataScannedRows(), Skipped: columns.GetDmfileDataSkippedRows(),
+		})
 		task = max(task, time.Duration(e.GetTimeProcessedNs()))
 	}
 	if s.Tasks == 0 || task < s.TaskMin {

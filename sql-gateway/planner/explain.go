@@ -68,11 +68,7 @@ func (s *RunStats) reader(p *physReader) *ReaderStats {
 func (s *RunStats) summary(p physical) executor.Summary {
 	var sum executor.Summary
 	for _, e := range s.execs[p] {
-		x := s.root.Get(e)
-		sum.Rows += x.Rows
-		sum.Batches += x.Batches
-		sum.Time += x.Time
-		sum.MemoryMax = max(sum.MemoryMax, x.MemoryMax)
+		sum.Add(s.root.Get(e))
 	}
 	for _, e := range s.inner[p] {
 		sum.MemoryMax = max(sum.MemoryMax, s.root.Get(e).MemoryMax)
@@ -245,9 +241,7 @@ func (x *explainer) measured(p physical, where *site) *executor.Summary {
 	}
 	sum := x.stats.summary(p) // of what ran at the root because a build side was too large
 	if r := x.stats.readers[where.reader]; r != nil && where.at < len(r.Executors) {
-		at := r.Executors[where.at]
-		sum.Rows, sum.Batches, sum.Time = sum.Rows+at.Rows, sum.Batches+at.Batches, sum.Time+at.Time
-		sum.MemoryMax = max(sum.MemoryMax, at.MemoryMax)
+		sum.Add(r.Executors[where.at])
 	} else if sum.Batches == 0 {
 		return nil
 	}
@@ -264,7 +258,11 @@ func (x *explainer) execution(p physical, where *site) string {
 		if r := x.stats.readers[where.reader]; r != nil {
 			tasks = r.Tasks
 		}
-		return fmt.Sprintf("scree_task:{proc:%s, iters:%d, tasks:%d}", FormatTime(sum.Time), sum.Batches, tasks)
+		info := fmt.Sprintf("scree_task:{proc:%s, iters:%d, tasks:%d}", FormatTime(sum.Time), sum.Batches, tasks)
+		if sum.FromColumns+sum.Skipped > 0 {
+			info += fmt.Sprintf(", columns:{rows:%d, skipped:%d}", sum.FromColumns, sum.Skipped)
+		}
+		return info
 	}
 	info := fmt.Sprintf("time:%s, loops:%d", FormatTime(sum.Time), sum.Batches)
 	if r, ok := p.(*physReader); ok && x.stats.readers[r] != nil {

@@ -61,11 +61,7 @@ func (m *measured) Close() error {
 		if i == len(m.to.Executors) {
 			m.to.Executors = append(m.to.Executors, executor.Summary{})
 		}
-		sum := &m.to.Executors[i]
-		sum.Rows += e.Rows
-		sum.Batches += e.Batches
-		sum.Time += e.Time
-		sum.MemoryMax = max(sum.MemoryMax, e.MemoryMax)
+		m.to.Executors[i].Add(e)
 	}
 	if n := m.from.Tasks; n > 0 {
 		m.to.Detail = fmt.Sprintf("max: %s, min: %s, avg: %s, tot_proc_keys: %d, tot_keys: %d", planner.FormatTime(m.from.TaskMax),
