@@ -22,15 +22,16 @@ import (
 const scale = tpch.Scale(0.01)
 
 // TestQueries runs on one store, and on three stores with regions small enough that every large table has several; there also
-// through a gateway that has the stores' rows sent.
+// through a gateway that has the stores' rows sent. The queries come more than once: what they read is copied by columns
+// meanwhile.
 func TestQueries(t *testing.T) {
 	rows := &recorded{gen: tpch.NewGenerator(scale), lines: map[string][]byte{}}
-	t.Run("one store", func(t *testing.T) { run(t, rows, testcluster.Options{}) })
+	t.Run("one store", func(t *testing.T) { run(t, rows, testcluster.Options{ColumnsRowsMin: 1}) })
 	if testing.Short() {
 		return
 	}
 	t.Run("three stores, many regions", func(t *testing.T) {
-		run(t, rows, testcluster.Options{Stores: 3, Raft: raftstore.Config{SplitBytes: 1 << 20, MaxBytes: 3 << 19}})
+		run(t, rows, testcluster.Options{Stores: 3, ColumnsRowsMin: 1, Raft: raftstore.Config{SplitBytes: 1 << 20, MaxBytes: 3 << 19}})
 	})
 }
 
@@ -73,6 +74,10 @@ func run(t *testing.T, rows tpch.Source, o testcluster.Options) {
 	require.True(t, loaded)
 
 	askBoth(ctx, t, c.DB, o.Stores < 2)
+	c.WaitColumns()
+	t.Run("columns", func(t *testing.T) { askBoth(ctx, t, c.DB, false) })
+	require.Positive(t, c.Columns().RowsFromColumns)
+	c.WaitColumns()
 	if o.Stores >= 2 {
 		t.Run("stores of another process", func(t *testing.T) { askBoth(ctx, t, c.Remote(), false) })
 	}
