@@ -341,7 +341,8 @@ func (s *Store) serve() error {
 	if err := s.raft.Start(); err != nil {
 		return fmt.Errorf("start store %d: %w", s.ident.StoreID, err)
 	}
-	s.grpc = grpc.NewServer(transport.ServerOptions()...)
+	forwarder := transport.NewForwarder(s.opts.AdvertiseAddr, newPeers(s.opts.PD, s.transport).conn)
+	s.grpc = grpc.NewServer(append(transport.ServerOptions(), forwarder.ServerOptions()...)...)
 	tikvpb.RegisterTikvServer(s.grpc, s.service)
 	debugpb.RegisterDebugServer(s.grpc, &debugService{s: s})
 	deadlockpb.RegisterDeadlockServer(s.grpc, deadlock.NewService(s.deadlocks, s.manager.LockWaits))
