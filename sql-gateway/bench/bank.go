@@ -82,29 +82,30 @@ func (c *bankClient) Do(ctx context.Context, r *rand.Rand) error {
 			return err
 		}
 	}
-	tx, err := c.conn.BeginTx(ctx, nil)
-	if err != nil {
+	// By hand: database/sql prepares statements anew for each of its transactions.
+	if _, err := c.conn.ExecContext(ctx, "BEGIN"); err != nil {
 		return err
 	}
-	if err := c.transfer(ctx, tx, r); err != nil {
-		return errors.Join(err, tx.Rollback())
+	if err := c.transfer(ctx, r); err != nil {
+		_, undo := c.conn.ExecContext(ctx, "ROLLBACK")
+		return errors.Join(err, undo)
 	}
-	return tx.Commit()
+	_, err := c.conn.ExecContext(ctx, "COMMIT")
+	return err
 }
 
-func (c *bankClient) transfer(ctx context.Context, tx *sql.Tx, r *rand.Rand) error {
+func (c *bankClient) transfer(ctx context.Context, r *rand.Rand) error {
 	from := r.Int64N(c.bank.Accounts)
 	to := (from + 1 + r.Int64N(c.bank.Accounts-1)) % c.bank.Accounts
 	var balance int64
-	if err := tx.StmtContext(ctx, c.lock).QueryRowContext(ctx, from).Scan(&balance); err != nil {
+	if err := c.lock.QueryRowContext(ctx, from).Scan(&balance); err != nil {
 		return err
 	}
 	amount := min(balance, 1+r.Int64N(100))
-	add := tx.StmtContext(ctx, c.add)
-	if _, err := add.ExecContext(ctx, -amount, from); err != nil {
+	if _, err := c.add.ExecContext(ctx, -amount, from); err != nil {
 		return err
 	}
-	_, err := add.ExecContext(ctx, amount, to)
+	_, err := c.add.ExecContext(ctx, amount, to)
 	return err
 }
 
