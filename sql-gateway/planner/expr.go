@@ -50,6 +50,8 @@ type Expr struct {
 	// exact: of a quotient of constants, or a sum of quotients, the same with the digits that MySQL computes on with (see
 	// exactQuotients).
 	exact *Expr
+	// param is 1 and the number of the parameter whose value this constant is; 0 where it is none, or computed from some.
+	param int
 	// coercion is MySQL's coercibility of a string's collation: 0 explicit, 2 column, 4 literal, 5 number, 6 NULL.
 	coercion uint8
 }

@@ -213,7 +213,9 @@ func (b *builder) param(p *test_driver.ParamMarkerExpr) (*Expr, error) {
 	if p.Order < len(b.ctx.ParamTypes) {
 		ft = b.ctx.ParamTypes[p.Order]
 	}
-	return b.constOf(d, ft), nil
+	e := b.constOf(d, ft)
+	e.param = p.Order + 1
+	return e, nil
 }
 
 // constOf makes a constant of a value from outside; its type is made to fit the value.

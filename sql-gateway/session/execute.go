@@ -34,7 +34,9 @@ func (s *Session) execute(ctx context.Context, stmt ast.StmtNode, text string, a
 	if isChange(stmt) {
 		return s.executeChange(ctx, stmt, text, args, w)
 	}
-	return s.finishRead(ctx, s.newRun(ctx, stmt, text, args), w)
+	r := s.newRun(ctx, stmt, text, args)
+	r.known = t.record
+	return s.finishRead(ctx, r, w)
 }
 
 // keepsWarnings: these statements ask about those before them.
@@ -95,12 +97,20 @@ func (r *run) collectWarnings() {
 
 // query plans and runs a statement with a result set.
 func (r *run) query(node ast.ResultSetNode, w *wire.Writer) error {
+	if op, err := r.readRecord(); err != nil {
+		return err
+	} else if op != nil {
+		return r.send(r.known.columns, op, w)
+	}
 	q, err := planner.PlanQuery(r.planContext(), node)
 	if err != nil {
 		return err
 	}
 	r.planned(q)
 	nameLikeMySQL(q, node)
+	if r.known != nil {
+		r.known.learn(r.s.db, q)
+	}
 	return r.stream(q, w)
 }
 
@@ -126,16 +136,16 @@ func (r *run) stream(q *planner.Query, w *wire.Writer) error {
 	if err != nil {
 		return err
 	}
-	err = r.send(q, op, w)
+	err = r.send(wireColumns(q.Fields), op, w)
 	return errors.Join(err, op.Close())
 }
 
-func (r *run) send(q *planner.Query, op executor.Operator, w *wire.Writer) error {
+func (r *run) send(columns []wire.Column, op executor.Operator, w *wire.Writer) error {
 	b, err := op.Next(r.ctx)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	if err := w.Columns(wireColumns(q.Fields)); err != nil {
+	if err := w.Columns(columns); err != nil {
 		return err
 	}
 	for ; err == nil; b, err = op.Next(r.ctx) {

@@ -162,7 +162,7 @@ func (r *run) lockingSelect(stmt *ast.SelectStmt, w *wire.Writer) error {
 		return r.query(&plain, w)
 	}
 	nameLikeMySQL(q.Query, stmt)
-	return r.send(q.Query, shown(q.Query, rows), w)
+	return r.send(wireColumns(q.Fields), shown(q.Query, rows), w)
 }
 
 // lockRows finds rows and locks them, in a pessimistic transaction as they are by then.

@@ -24,6 +24,7 @@ type arrival struct {
 	parse    time.Duration
 	digest   *insight.Digest // nil: not yet known
 	prepared bool
+	record   *recordRead // of a prepared statement
 }
 
 // trace is what is measured of a statement under way, for package insight.

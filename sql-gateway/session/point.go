@@ -16,18 +16,28 @@ import (
 // A statement outside of a transaction that reads nothing else asks for the newest version there is, and so needs no
 // timestamp: one value is a snapshot by itself.
 func (r *run) readPoint(ctx context.Context, req *planner.ReadRequest) (executor.Operator, error) {
-	p := &point{ctx: ctx, key: req.Point}
-	if req.Alone && r.s.txn == nil && !r.s.inTransaction() {
-		p.get = r.s.srv.client.Snapshot(math.MaxUint64).From(r.replicas()).Get
-	} else {
-		txn, err := r.s.transaction(ctx)
-		if err != nil {
-			return nil, err
-		}
-		p.get = txn.kv.Get
+	get, err := r.getter(ctx, req.Alone)
+	if err != nil {
+		return nil, err
 	}
+	p := &point{ctx: ctx, key: req.Point, get: get}
 	return r.readHere(ctx, req, func(bool) pairs { return p })
 }
+
+// getter reads single records; alone says that the statement reads one of them and nothing else.
+func (r *run) getter(ctx context.Context, alone bool) (getFunc, error) {
+	if alone && r.s.txn == nil && !r.s.inTransaction() {
+		return r.s.srv.client.Snapshot(math.MaxUint64).From(r.replicas()).Get, nil
+	}
+	txn, err := r.s.transaction(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return txn.kv.Get, nil
+}
+
+// getFunc returns the value of a key, or nil.
+type getFunc func(ctx context.Context, key []byte) ([]byte, error)
 
 // replicas says whom a statement reads from, as tidb_replica_read wants it. What changes or locks rows asks leaders.
 func (r *run) replicas() kvclient.ReadFrom {
@@ -50,7 +60,7 @@ func (r *run) replicas() kvclient.ReadFrom {
 // point gives the pair of a key, if there is one.
 type point struct {
 	ctx  context.Context
-	get  func(ctx context.Context, key []byte) ([]byte, error)
+	get  getFunc
 	key  []byte
 	done bool
 }

@@ -19,7 +19,7 @@ import (
 )
 
 // prepared is a prepared statement, of the protocol or of PREPARE. It keeps the parsed form; every execution plans anew
-// with the values of that time.
+// with the values of that time, but for reads of single records (recordRead).
 type prepared struct {
 	s      *Session
 	stmt   ast.StmtNode
@@ -27,6 +27,7 @@ type prepared struct {
 	params int
 	cols   []wire.Column
 	digest *insight.Digest // nil until it was executed
+	record recordRead
 }
 
 var _ wire.Statement = (*prepared)(nil)
@@ -120,7 +121,7 @@ func (p *prepared) Execute(ctx context.Context, args []wire.Param, w *wire.Write
 	if p.digest == nil {
 		p.digest = p.s.srv.insight.Digest(p.text)
 	}
-	p.s.coming = arrival{digest: p.digest, prepared: true}
+	p.s.coming = arrival{digest: p.digest, prepared: true, record: &p.record}
 	return p.s.execute(ctx, p.stmt, p.text, args, w)
 }
 

@@ -31,6 +31,8 @@ type run struct {
 	now  time.Time
 	env  *executor.Env
 	w    *wire.Writer
+	// known is what is left of the statement's executions before; nil for one that is not prepared.
+	known *recordRead
 }
 
 var (
@@ -122,10 +124,7 @@ func exprMode(mode mysql.SQLMode) uint64 {
 // planContext is what planning this statement needs.
 func (r *run) planContext() *planner.Context {
 	c := &planner.Context{Schema: r, DB: r.s.db, Vars: r, Expr: r.env.Expr, InTransaction: r.s.inTransaction(), AsOf: r.s.inPast()}
-	for _, a := range r.args {
-		c.Params = append(c.Params, a.Value)
-		c.ParamTypes = append(c.ParamTypes, a.Type)
-	}
+	c.Params, c.ParamTypes = r.params()
 	return c
 }
 
