@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"strconv"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/scree-db/scree/server/node"
 	"github.com/scree-db/scree/server/status"
+	"github.com/scree-db/scree/sql-gateway/console"
 	"github.com/scree-db/scree/sql-gateway/kvclient"
 	"github.com/scree-db/scree/sql-gateway/session"
 	"github.com/scree-db/scree/sql-gateway/shell"
@@ -23,6 +25,7 @@ import (
 type gateway struct {
 	client  *kvclient.Client
 	sql     *session.Server
+	console *console.Console
 	status  *status.Server
 	serving chan error // what Serve returned
 }
@@ -49,8 +52,13 @@ func startGateway(cluster *node.Cluster, c config, log *slog.Logger) (*gateway, 
 	}
 	g.serving = make(chan error, 1)
 	go func() { g.serving <- g.sql.Serve(context.Background()) }()
+	g.console, err = console.New(console.Options{Server: g.sql, Hosts: c.names(), Logger: log})
+	if err != nil {
+		return nil, errors.Join(err, g.Close())
+	}
 	g.status, err = status.Start(status.Options{
 		Addr: c.addr(gatewayStatusPort), Logger: log, Metrics: []prometheus.Collector{g.sql, g.client}, Registry: true,
+		Handlers: map[string]http.Handler{"/": g.console},
 		Status: func() any {
 			return map[string]string{"version": g.sql.Version(), "git_hash": revision(), "address": g.sql.Addr().String()}
 		},
@@ -69,6 +77,15 @@ func (g *gateway) shell(ctx context.Context) error {
 	})
 }
 
+// names are what this machine may be called by those who open the console.
+func (c *config) names() []string {
+	names := []string{c.Host, c.AdvertiseHost}
+	if host, err := os.Hostname(); err == nil {
+		names = append(names, host)
+	}
+	return names
+}
+
 // addr is where one of the gateway's ports listens.
 func (c *config) addr(port int) string {
 	return net.JoinHostPort(c.Host, strconv.Itoa(port+c.PortOffset))
@@ -79,6 +96,9 @@ func (g *gateway) Close() error {
 	var err error
 	if g.status != nil {
 		err = g.status.Close()
+	}
+	if g.console != nil {
+		g.console.Close()
 	}
 	return errors.Join(err, g.sql.Close(), <-g.serving, g.client.Close())
 }
