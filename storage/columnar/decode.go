@@ -35,7 +35,9 @@ func decode(block []byte, k column.Kind, rows int) (arrow.Array, error) {
 	var a arrow.Array
 	switch h.encoding {
 	case encodingPlain:
-		a = column.Primitive(k, rows, s.next(rows*valueBytes(k)), valid, h.nulls)
+		if values := s.next(rows * valueBytes(k)); s.err == nil {
+			a = column.Primitive(k, rows, values, valid, h.nulls)
+		}
 	case encodingPacked:
 		a = h.unpack(&s, valid)
 	case encodingStrings:
