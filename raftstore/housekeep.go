@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"slices"
 	"time"
 
 	"go.etcd.io/raft/v3/tracker"
@@ -16,6 +17,8 @@ const (
 	keepEntries = 1024
 	// surveyInterval is after how long the engine reads the keys of storage.CFLock again if it does not know them.
 	surveyInterval = 10 * time.Second
+	// replayRuns bounds how long compactions wait for the logs to be applied again after a start.
+	replayRuns = 10
 )
 
 // housekeep is the goroutine for what nobody waits for: cutting logs, flushing for their sake, looking at sizes, telling
@@ -63,6 +66,10 @@ func (h *housekeeper) turn() {
 	s, peers := h.s, h.peers()
 	s.cutLogs(peers, s.worthCutting(h.run))
 	h.run++
+	if h.run >= replayRuns || replayed(peers) {
+		s.data.StartCompactions()
+		s.raftLog.StartCompactions()
+	}
 	h.flushedAt = s.flushForLog(h.flushedAt)
 	s.checkSizes(peers)
 	now := s.clock.Now()
@@ -74,6 +81,11 @@ func (h *housekeeper) turn() {
 		h.beaten = now
 		reportAll(peers)
 	}
+}
+
+// replayed tells whether the data has what is known to be committed. Of a peer that was loaded nothing may be known yet.
+func replayed(peers []*peer) bool {
+	return !slices.ContainsFunc(peers, func(p *peer) bool { return p.applied.Load() < p.committed.Load() })
 }
 
 // cutLogs has the logs cut below what of the data would survive a crash now, and the data flushed if they are too long.

@@ -39,6 +39,9 @@ func (l *Log) Bytes() int64 { return l.bytes.Load() }
 // Pressure tells how far writes of the log are ahead of its engine.
 func (l *Log) Pressure() engine.Pressure { return l.eng.Pressure() }
 
+// StartCompactions is that of the engine.
+func (l *Log) StartCompactions() { l.eng.StartCompactions() }
+
 // Regions lists the regions with a stored state, in order.
 func (l *Log) Regions() ([]uint64, error) {
 	var ids []uint64

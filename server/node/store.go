@@ -197,13 +197,14 @@ func (s *Store) identify(ctx context.Context) error {
 func (s *Store) openEngines(context.Context) error {
 	var err error
 	s.data, err = engine.Open(filepath.Join(s.opts.Dir, "data"),
-		engine.Options{FS: s.opts.FS, CacheBytes: s.opts.CacheBytes, DisableWAL: true, Logger: s.log})
+		engine.Options{FS: s.opts.FS, CacheBytes: s.opts.CacheBytes, DisableWAL: true, LateCompactions: true, Logger: s.log})
 	if err != nil {
 		return err
 	}
 	s.opened(s.data.Close)
 	s.logs, err = engine.Open(filepath.Join(s.opts.Dir, "raft"), engine.Options{
-		FS: s.opts.FS, CacheBytes: logCacheBytes, MemTableBytes: logMemTableBytes, Uncompressed: true, Logger: s.log,
+		FS: s.opts.FS, CacheBytes: logCacheBytes, MemTableBytes: logMemTableBytes, Uncompressed: true,
+		LateCompactions: true, Logger: s.log,
 	})
 	if err != nil {
 		return err

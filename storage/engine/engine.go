@@ -28,6 +28,8 @@ type Engine struct {
 	flushed    chan struct{} // of capacity 1, see Flushed
 	views      views
 	presence   presence
+
+	compactions *compactions
 }
 
 // Open opens the database in dir, creating both where absent. It holds a lock on the directory until Close; an error that
@@ -45,11 +47,16 @@ func Open(dir string, o Options) (*Engine, error) {
 	e.options = o.pebbleOptions()
 	e.options.EventListener = e.events()
 	e.options.Lock = lock
+	e.compactions = newCompactions()
+	e.options.Experimental.CompactionScheduler = e.compactions
 	if err := e.removeIngestLeftovers(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	if e.db, err = pebble.Open(dir, e.options); err != nil {
 		return nil, errors.Join(fmt.Errorf("open storage engine in %s: %w", dir, err), lock.Close())
+	}
+	if !o.LateCompactions {
+		e.StartCompactions()
 	}
 	return e, nil
 }
@@ -74,6 +81,9 @@ func makeDir(fs vfs.FS, dir string) error {
 	}
 	return errors.Join(d.Sync(), d.Close())
 }
+
+// StartCompactions lets compactions run from now on; see Options.LateCompactions. Further calls do nothing.
+func (e *Engine) StartCompactions() { e.compactions.release() }
 
 // Close flushes what has no write-ahead log and closes the database. Iterators, snapshots and batches must be closed.
 func (e *Engine) Close() error {

@@ -25,6 +25,9 @@ type Options struct {
 	DisableWAL bool
 	// Uncompressed leaves tables as they are: for data that is deleted soon after it was written.
 	Uncompressed bool
+	// LateCompactions has compactions wait for StartCompactions: what there is to do first after a start shall have the machine
+	// for itself.
+	LateCompactions bool
 	// Logger receives errors, stalls and, at debug level, flushes and compactions. slog.Default() by default.
 	Logger *slog.Logger
 }
