@@ -23,7 +23,7 @@ function tiles(load, memory) {
     el("section.card", el("h2", title), el("div.big", big, small && el("small", small)), series.length ? [chart(series), axis(load)] : null);
   return [
     tile("Statements a second", count(last.qps), last.errors ? `${count(last.errors)} failed` : "", load.map((p) => p.qps)),
-    tile("Latency", last.qps ? duration(last.p95) : "–", last.qps ? `95 % within · half within ${duration(last.p50)}` : "no statements now", load.map((p) => p.p95), load.map((p) => p.p50)),
+    tile("Latency", last.qps ? duration(last.p95) : "–", last.qps ? `p95 · p50 ${duration(last.p50)}` : "no statements now", load.map((p) => p.p95), load.map((p) => p.p50)),
     tile("Connections", count(last.connected), `${count(last.running)} running`, load.map((p) => p.connected)),
     tile("Memory of queries", bytes(memory?.QUERY_MEMORY_CURRENT), `at most ${bytes(memory?.QUERY_MEMORY_MAX)} · process ${bytes(memory?.MEMORY_TOTAL)}`),
   ];
