@@ -110,6 +110,9 @@ func (l *applyLoop) applyWrite(a *applier, body []byte) error {
 		switch m.Op {
 		case storage.OpPut:
 			l.batch.Put(m.CF, m.Key, m.Value)
+			if l.shown {
+				l.store.writes.ObservePut(m.CF, m.Key, m.Value)
+			}
 		case storage.OpDelete:
 			l.batch.Delete(m.CF, m.Key)
 			l.noteErased(m)

@@ -25,6 +25,7 @@ type applyLoop struct {
 	created []*createdPeer   // by them
 	erased  []storage.Modify // deletions in CFWrite in the batch
 	scratch []byte
+	shown   bool // the writes of this turn, to the observer
 }
 
 // applyTask is work for one region, in the order of its log.
@@ -127,6 +128,8 @@ func (l *applyLoop) abandon(tasks []applyTask) {
 
 // turn is one step of the loop. An error is fatal to the store.
 func (l *applyLoop) turn(tasks []applyTask) error {
+	l.shown = l.store.writes.BeginApply()
+	defer l.store.writes.EndApply()
 	for i := range tasks {
 		if err := l.do(&tasks[i]); err != nil {
 			return err

@@ -89,14 +89,15 @@ func (c Config) leaseDuration() time.Duration {
 type Deps struct {
 	Data      *engine.Engine // without write-ahead log
 	Log       *raftlog.Log
-	Transport Transport    // nil: messages to other stores are dropped
-	Placement Placement    // nil: nobody is told, and nothing can be split
-	Observer  Observer     // nil: nobody is told
-	Guard     ReadGuard    // nil: all questions of reads are answered by consent
-	Clock     Clock        // nil: SystemClock
-	Tasks     Tasks        // nil: goroutines; see Stepper
-	Rand      *rand.Rand   // spreads periodic work; nil: not spread
-	Logger    *slog.Logger // nil: slog.Default()
+	Transport Transport     // nil: messages to other stores are dropped
+	Placement Placement     // nil: nobody is told, and nothing can be split
+	Observer  Observer      // nil: nobody is told
+	Guard     ReadGuard     // nil: all questions of reads are answered by consent
+	Writes    WriteObserver // nil: nobody looks
+	Clock     Clock         // nil: SystemClock
+	Tasks     Tasks         // nil: goroutines; see Stepper
+	Rand      *rand.Rand    // spreads periodic work; nil: not spread
+	Logger    *slog.Logger  // nil: slog.Default()
 }
 
 // Receiver is a store as a transport sees it: *Store.
@@ -135,6 +136,18 @@ type Placement interface {
 	AskBatchSplit(ctx context.Context, region *metapb.Region, n int) ([]*pdpb.SplitID, error)
 	// ReportSplit tells the regions that a split resulted in, in key order.
 	ReportSplit(ctx context.Context, regions []*metapb.Region)
+}
+
+// WriteObserver sees what is applied to the data of this store, whoever leads its regions. Between BeginApply and EndApply
+// batches of writes are applied; several may be at it at a time.
+type WriteObserver interface {
+	// BeginApply tells whether the writes up to EndApply are to be shown.
+	BeginApply() (observes bool)
+	// ObservePut is called before the pair is in the data. The slices are valid during the call.
+	ObservePut(cf storage.CF, key, value []byte)
+	// ObserveReplaced is called before and after data is replaced by that of another replica, at any time.
+	ObserveReplaced()
+	EndApply()
 }
 
 // Observer hears of leadership, and of what becomes of regions. Calls for different regions may be concurrent.
@@ -205,6 +218,7 @@ type (
 	noPlacement struct{}
 	noObserver  struct{}
 	noGuard     struct{}
+	noWrites    struct{}
 )
 
 var errNoPlacement = errors.New("raftstore: there is no placement driver")
@@ -224,6 +238,10 @@ func (noObserver) BeforeTransfer(*metapb.Region, uint64)          {}
 func (noObserver) OnSplit(Split)                                  {}
 func (noObserver) OnErase([]storage.Modify) func()                { return nil }
 func (noObserver) OnLoss(uint64, *metapb.Region)                  {}
+func (noWrites) BeginApply() bool                                 { return false }
+func (noWrites) EndApply()                                        {}
+func (noWrites) ObservePut(storage.CF, []byte, []byte)            {}
+func (noWrites) ObserveReplaced()                                 {}
 func (noGuard) Ask([]byte) ([]byte, error)                        { return nil, nil }
 func (noGuard) Refusal([]byte) error                              { return errors.New("raftstore: a read was refused") }
 
@@ -239,6 +257,9 @@ func (d Deps) withDefaults() Deps {
 	}
 	if d.Guard == nil {
 		d.Guard = noGuard{}
+	}
+	if d.Writes == nil {
+		d.Writes = noWrites{}
 	}
 	if d.Clock == nil {
 		d.Clock = SystemClock{}

@@ -275,6 +275,8 @@ func (s *Store) finishApplying(id uint64, m mark) error {
 // replaceData puts the received chunks in place of what the region has now, old if not nil, with its descriptor and
 // applied index: durably and all or nothing.
 func (s *Store) replaceData(region, old *metapb.Region, receipt uint64, at applied) error {
+	s.writes.ObserveReplaced()
+	defer s.writes.ObserveReplaced() // also for who begins to look meanwhile
 	clear, gone := append(dataRanges(region), localRanges(region.Id)...), allRecords(region)
 	if old != nil {
 		clear, gone = append(clear, dataRanges(old)...), allRecords(region, old)

@@ -29,6 +29,7 @@ type Store struct {
 	transport Transport
 	placement Placement
 	observer  Observer
+	writes    WriteObserver
 	guard     ReadGuard
 	clock     Clock
 	tasks     Tasks      // nil: goroutines
@@ -86,7 +87,7 @@ func Open(cfg Config, d Deps) (*Store, error) {
 	}
 	d = d.withDefaults()
 	s := &Store{
-		cfg: cfg, data: d.Data, raftLog: d.Log, transport: d.Transport, placement: d.Placement, observer: d.Observer,
+		cfg: cfg, data: d.Data, raftLog: d.Log, transport: d.Transport, placement: d.Placement, observer: d.Observer, writes: d.Writes,
 		guard: d.Guard, clock: d.Clock, tasks: d.Tasks, rand: d.Rand, log: d.Logger.With("store", cfg.StoreID),
 		metrics: newMetrics(), regions: newRegistry(), leaders: newMailbox[leaderNotice](),
 		jobs: make(chan func(), jobsMax), sending: make(chan struct{}, snapshotsOut), stopping: make(chan struct{}),

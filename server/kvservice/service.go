@@ -56,6 +56,7 @@ type Deps struct {
 	ClusterID, StoreID uint64
 	API                kvrpcpb.APIVersion // that of Raw; transactional requests are held against it here
 	Txn                *txn.Manager
+	Locks              *txn.LockCollector
 	Raw                *raw.Service
 	Coprocessor        *coprocessor.Endpoint
 	Splitter           Splitter

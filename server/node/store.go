@@ -236,11 +236,13 @@ func (s *Store) openRaft(context.Context) error {
 	observer := &observer{ctx: s.ctx, pd: s.opts.PD, locks: s.locks, columns: s.columns, log: s.log}
 	cfg := s.opts.Raft
 	cfg.StoreID, cfg.ClusterID = s.ident.StoreID, s.ident.ClusterID
+	locks := txn.NewLockCollector(s.locks, s.data)
 	raft, err := raftstore.Open(cfg, raftstore.Deps{
 		Data: s.data, Log: raftlog.New(s.logs), Transport: s.transport,
 		Placement: &placement{s.opts.PD, s.beats, s.log},
 		Observer:  observer,
 		Guard:     txn.NewReplicaGuard(s.locks),
+		Writes:    locks,
 		Rand:      rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Logger: s.log,
 	})
 	if err != nil {
@@ -270,7 +272,7 @@ func (s *Store) openRaft(context.Context) error {
 		Interval: s.opts.ResolveInterval, Logger: s.log,
 	})
 	s.service = kvservice.New(kvservice.Deps{
-		ClusterID: s.ident.ClusterID, StoreID: s.ident.StoreID, API: s.opts.API.Version, Txn: s.manager, Raw: s.raw,
+		ClusterID: s.ident.ClusterID, StoreID: s.ident.StoreID, API: s.opts.API.Version, Txn: s.manager, Locks: locks, Raw: s.raw,
 		Coprocessor: s.endpoint, Splitter: raft, SafeTimestamps: s.safe, Raft: s.transport, Logger: s.log,
 	})
 	s.collector = garbage.New(garbage.Deps{
