@@ -83,6 +83,7 @@ func (s *Store) heartbeat() error {
 	if err != nil {
 		return fmt.Errorf("disk space: %w", err)
 	}
+	s.columns.Relieve()
 	now := uint64(time.Now().Unix())
 	_, err = s.opts.PD.StoreHeartbeat(ctx, &pdpb.StoreStats{
 		StoreId: s.ident.StoreID, RegionCount: uint32(len(s.raft.Regions())),

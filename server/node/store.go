@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -213,11 +214,15 @@ func (s *Store) openEngines(context.Context) error {
 	return nil
 }
 
+// columnsReserve is how many times what replication wants to have free is left free by columnar segments.
+const columnsReserve = 2
+
 // openColumns makes the place for columnar segments, beside the engine that they are copies of.
 func (s *Store) openColumns(context.Context) error {
 	o := s.opts.Columns
 	o.FS, o.Dir, o.Logger = s.opts.FS, filepath.Join(s.opts.Dir, "columns"), s.log
 	o.Allocated, o.Flush = s.opts.PD.LatestTS, s.data.AsyncFlush
+	o.DiskReserve = columnsReserve * cmp.Or(s.opts.Raft.DiskReserveBytes, 1<<30)
 	var err error
 	if s.columns, err = columnar.Open(o); err != nil {
 		return err

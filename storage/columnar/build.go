@@ -153,10 +153,8 @@ const spaceEvery = 16 << 20
 
 func (b *Build) reserve(n int64) error {
 	if b.unseen -= n; b.unseen < 0 {
-		// File systems that cannot tell, as those in memory, are not full.
-		du, err := b.s.opts.FS.GetDiskUsage(b.s.opts.Dir)
-		if err == nil && du.AvailBytes < b.s.opts.DiskReserve+spaceEvery {
-			return fmt.Errorf("%w: %d bytes are free on the disk", ErrNoSpace, du.AvailBytes)
+		if missing, known := b.s.missingSpace(); known && missing+spaceEvery > 0 {
+			return fmt.Errorf("%w: %d bytes more would have to be free on the disk", ErrNoSpace, missing+spaceEvery)
 		}
 		b.unseen = spaceEvery
 	}

@@ -28,7 +28,8 @@ type Options struct {
 	// DiskMax bounds all files together, in bytes; beyond it the segments used least recently go. 0: not bounded. Files that
 	// plans still read when their segment goes are not counted.
 	DiskMax int64
-	// DiskReserve is how many bytes of the disk builds leave free.
+	// DiskReserve is how many bytes of the disk are left free, but no more than a tenth of it: builds fail that would take
+	// more, and Relieve drops segments. Let it be more than the row store asks for before it refuses writes.
 	DiskReserve uint64
 	CacheMax    int64 // bytes of decoded columns in memory; default 64 MiB
 	// Allocated returns the greatest timestamp known to have been handed out, see Horizon. nil: clients make none up.
@@ -190,20 +191,56 @@ func (s *Store) discard(files []*columnFile) {
 // reserve makes room for n bytes more, if need be by dropping the segments used least recently, but not keep.
 func (s *Store) reserve(n int64, keep *segment) error {
 	for s.opts.DiskMax > 0 && s.disk+n > s.opts.DiskMax {
-		var oldest *segment
-		for _, g := range s.segments {
-			if g != keep && (oldest == nil || g.used < oldest.used) {
-				oldest = g
-			}
-		}
-		if oldest == nil {
+		g := s.oldest(keep)
+		if g == nil {
 			return fmt.Errorf("%w: %d bytes are the limit", ErrNoSpace, s.opts.DiskMax)
 		}
-		s.drop(oldest)
+		s.drop(g)
 		s.stats.Evicted++
 	}
 	s.disk += n
 	return nil
+}
+
+// oldest is the segment used least recently, but keep; nil if there is none.
+func (s *Store) oldest(keep *segment) (oldest *segment) {
+	for _, g := range s.segments {
+		if g != keep && (oldest == nil || g.used < oldest.used) {
+			oldest = g
+		}
+	}
+	return oldest
+}
+
+// Relieve drops the segments used least recently while the disk has less space than is to be left free. It is to be called
+// now and then: what fills a disk is mostly others.
+func (s *Store) Relieve() {
+	missing, known := s.missingSpace()
+	if !known || missing <= 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for freed := int64(0); freed < missing; {
+		g := s.oldest(nil)
+		if g == nil {
+			return
+		}
+		freed += g.bytes
+		s.drop(g)
+		s.stats.Evicted++
+	}
+}
+
+// missingSpace is how many bytes more should be free on the disk; below 0, how many there are to spare. Some file systems, as
+// those in memory, cannot tell.
+func (s *Store) missingSpace() (n int64, known bool) {
+	du, err := s.opts.FS.GetDiskUsage(s.opts.Dir)
+	if err != nil || du.TotalBytes == 0 {
+		return 0, false
+	}
+	const share = 10
+	return int64(min(s.opts.DiskReserve, du.TotalBytes/share)) - int64(du.AvailBytes), true
 }
 
 // damaged drops a segment that cannot be read back.

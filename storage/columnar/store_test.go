@@ -187,8 +187,25 @@ func TestFullDisk(t *testing.T) {
 		require.Equal(t, "BBBBr", w.shape(t, columnKeys...))
 	}
 	require.Equal(t, "BBBBBBBB", w.shape(t, columnKeys...))
-	memory.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 1 << 20})
-	require.ErrorIs(t, w.segment(t, 11, worldKeys, columnKeys...), columnar.ErrNoSpace)
+}
+
+// Segments leave the disk to what cannot be made again.
+func TestDiskReserve(t *testing.T) {
+	memory := vfs.NewMem()
+	free := func(n uint64) { memory.TestingSetDiskUsage(vfs.DiskUsage{TotalBytes: 100 << 30, AvailBytes: n}) }
+	free(50 << 30)
+	w := newTable(t, columnar.Options{FS: memory, DiskReserve: 1 << 30})
+	require.NoError(t, w.segment(t, 0, 10, columnKeys...))
+	require.NoError(t, w.segment(t, 10, 15, columnKeys...))
+	w.columns.Relieve()
+	require.Equal(t, "BBBBBBr", w.shape(t, columnKeys...))
+	free(1<<30 - 1)
+	require.ErrorIs(t, w.segment(t, 15, worldKeys, columnKeys...), columnar.ErrNoSpace)
+	w.columns.Relieve()
+	require.Equal(t, "rBBr", w.shape(t, columnKeys...))
+	free(1)
+	w.columns.Relieve()
+	require.Equal(t, "rows", w.shape(t, columnKeys...))
 }
 
 // fillingFS is full after so many calls that write, unless that is 0.
