@@ -83,6 +83,7 @@ func TestStatementsSummary(t *testing.T) {
 func TestSlowQuery(t *testing.T) {
 	conn := asRoot(t, open(t, ""))
 	require.Equal(t, "0.300000\n", query(t, conn, "SELECT @@long_query_time"))
+	query(t, conn, "SET long_query_time = 100000")
 	query(t, conn, "SELECT 'not slow'")
 	query(t, conn, "SET long_query_time = 0.001")
 	require.Equal(t, "0.001000\n", query(t, conn, "SELECT @@long_query_time"))

@@ -79,11 +79,12 @@ const patience = time.Minute
 
 // process is a running playground, or a role of a cluster of several processes.
 type process struct {
-	cmd    *exec.Cmd
-	stderr bytes.Buffer // complete once exited is closed
-	exited chan struct{}
-	mysql  string // host:port
-	pd     string
+	cmd     *exec.Cmd
+	stderr  bytes.Buffer // complete once exited is closed
+	exited  chan struct{}
+	mysql   string // host:port
+	console string // its URL
+	pd      string
 }
 
 // start starts a playground on a data directory and waits until it says that it is ready.
@@ -125,6 +126,8 @@ func (p *process) read(out io.Reader, ready chan<- bool) {
 		switch {
 		case label == "Connect":
 			p.mysql = net.JoinHostPort(words[2], words[4]) // mysql --host H --port P
+		case label == "Console":
+			p.console = strings.TrimSpace(text)
 		case label == "PD (TiKV client)":
 			p.pd = words[0]
 		case strings.HasPrefix(lines.Text(), "ready in"):
