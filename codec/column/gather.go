@@ -1,22 +1,50 @@
 package column
 
 import (
+	"bytes"
+
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/bitutil"
+	"github.com/apache/arrow/go/v17/arrow/memory"
 )
 
 // Compact returns a dense copy of the selected rows that lives as long as the caller wants.
 func Compact(b Batch) Batch {
 	out := Batch{Cols: make([]arrow.Array, len(b.Cols)), Rows: b.Len()}
-	rows := b.Sel
-	if rows == nil {
-		rows = identity(b.Rows)
-	}
 	for i, c := range b.Cols {
-		out.Cols[i] = Gather(c, rows)
+		if b.Sel == nil {
+			out.Cols[i] = clone(c)
+		} else {
+			out.Cols[i] = Gather(c, b.Sel)
+		}
 	}
 	return out
+}
+
+// clone copies all of a.
+func clone(a arrow.Array) arrow.Array {
+	rows, in := a.Len(), a.Data().Buffers()
+	buffers := make([]*memory.Buffer, len(in))
+	copied := func(i, size int) { buffers[i] = memory.NewBufferBytes(bytes.Clone(in[i].Bytes()[:size])) }
+	if a.NullN() > 0 {
+		copied(0, int(bitutil.BytesForBits(int64(rows))))
+	}
+	switch a := a.(type) {
+	case *array.Binary:
+		if rows == 0 {
+			return Binary(0, []int32{0}, nil, nil, 0)
+		}
+		offsets := a.ValueOffsets()
+		if offsets[0] != 0 {
+			panic("column: sliced binary array")
+		}
+		copied(1, arrow.Int32Traits.BytesRequired(rows+1))
+		buffers[2] = memory.NewBufferBytes(bytes.Clone(a.ValueBytes()))
+	default:
+		copied(1, rows*a.DataType().(arrow.FixedWidthDataType).Bytes())
+	}
+	return array.MakeFromData(array.NewData(a.DataType(), rows, buffers, nil, a.NullN(), 0))
 }
 
 func identity(n int) []int32 {

@@ -3,6 +3,7 @@ package flight_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -125,6 +126,29 @@ func TestPhysicalSinkError(t *testing.T) {
 	enough := errors.New("enough")
 	_, err := s.gateway.Query(context.Background(), request(t, []*tipb.FieldType{intType}), nil, func(executor.Batch) error { return enough })
 	require.Equal(t, enough, err)
+	s.eventually(func() bool { return s.endpoint.Running() == 0 })
+}
+
+// A store whose rows are not taken waits, with most of them unread: more than a window is not on its way. Whoever cancels the query
+// ends that, too.
+func TestPhysicalCancel(t *testing.T) {
+	s := serve(t)
+	const rows, size = 400, 64 << 10 // a dozen windows
+	text := &tipb.FieldType{Tp: column.TypeVarchar, Flen: size, Collate: -46}
+	for i := int64(1); i <= rows; i++ {
+		s.put(i, true, cell{text, datum.NewString(strings.Repeat("x", size))})
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	got := 0
+	_, err := s.gateway.Query(ctx, request(t, []*tipb.FieldType{text}), nil, func(b executor.Batch) error {
+		got += b.Rows
+		require.Equal(t, 1, s.endpoint.Running())
+		cancel()
+		return nil
+	})
+	require.Equal(t, codes.Canceled, status.Code(err))
+	require.Less(t, got, rows)
 	s.eventually(func() bool { return s.endpoint.Running() == 0 })
 }
 
