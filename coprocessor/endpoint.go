@@ -80,7 +80,8 @@ func NewEndpoint(store storage.Store, c *txn.Concurrency, o Options) *Endpoint {
 	if o.ColumnsRowsMin <= 0 {
 		o.ColumnsRowsMin = 16 << 10
 	}
-	e := &Endpoint{store: store, locks: c, opts: o, slots: newSlots(o.Concurrency, o.Now), metrics: newMetrics()}
+	e := &Endpoint{store: store, locks: c, opts: o, slots: newSlots(o.Concurrency, o.Now)}
+	e.metrics = newMetrics(e.Running)
 	if o.Columns != nil {
 		e.segments = newSegments(e, o.Columns, o.ColumnsRowsMin)
 	}

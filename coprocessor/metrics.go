@@ -12,6 +12,7 @@ type metrics struct {
 	durations *prometheus.HistogramVec
 	keys      *prometheus.CounterVec
 	errors    *prometheus.CounterVec
+	requests  prometheus.GaugeFunc
 	byType    map[int64]meter
 	other     meter
 
@@ -24,7 +25,8 @@ type meter struct {
 	total, processed prometheus.Counter
 }
 
-func newMetrics() metrics {
+// newMetrics makes them; running is the number of requests under way.
+func newMetrics(running func() int) metrics {
 	m := metrics{
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "tikv_coprocessor_request_duration_seconds", Help: "Time of a request, waiting included.",
@@ -36,6 +38,9 @@ func newMetrics() metrics {
 		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tikv_coprocessor_request_error", Help: "Requests that were not answered with rows.",
 		}, []string{"reason"}),
+		requests: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "scree_coprocessor_running_requests", Help: "Requests under way, those that wait for others among them.",
+		}, func() float64 { return float64(running()) }),
 		byType: make(map[int64]meter),
 	}
 	for tp, name := range map[int64]string{tpDAG: "select", tpAnalyze: "analyze", tpChecksum: "checksum"} {
@@ -79,6 +84,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	m.durations.Describe(ch)
 	m.keys.Describe(ch)
 	m.errors.Describe(ch)
+	m.requests.Describe(ch)
 }
 
 // Collect implements prometheus.Collector.
@@ -86,4 +92,5 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	m.durations.Collect(ch)
 	m.keys.Collect(ch)
 	m.errors.Collect(ch)
+	m.requests.Collect(ch)
 }

@@ -27,6 +27,7 @@ func TestMetrics(t *testing.T) {
 		`tikv_grpc_msg_duration_seconds_count\{type="coprocessor"\} [1-9]`,
 		`tikv_coprocessor_request_duration_seconds_count\{req="select"\} [1-9]`,
 		`scree_coprocessor_scan_keys_total\{kind="processed",req="select"\} 10\n`,
+		`scree_coprocessor_running_requests 0\n`,
 		`tikv_scheduler_latch_wait_duration_seconds_count [1-9]`,
 		`tikv_raftstore_append_log_duration_seconds_count [1-9]`,
 		`tikv_raftstore_proposal_total\{type="normal"\} [1-9]`,
