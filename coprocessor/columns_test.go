@@ -119,6 +119,20 @@ func (c *columnTable) answer(cop *coprocessor.Endpoint, dag *tipb.DAGRequest, ts
 	return string(rows)
 }
 
+// A scan of columns, and of rows between them, tells with each batch what it has read.
+func TestColumnsTellHowFar(t *testing.T) {
+	c := newColumnTable(t, 20_000, 5000)
+	c.warm(scan(false))
+	for _, changed := range []int64{0, 9000, 19_000} {
+		c.insert(changed, changed+10)
+		before := c.cop.Columns()
+		for batches := 1; batches < 5; batches++ {
+			c.resume(false, batches)
+		}
+		require.Greater(t, c.cop.Columns().RowsFromColumns, before.RowsFromColumns)
+	}
+}
+
 // The first scan reads rows and has them copied, the second reads the copy; what it tells of itself says so.
 func TestColumnsServeScans(t *testing.T) {
 	const rows = 10_000

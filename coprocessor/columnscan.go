@@ -36,6 +36,7 @@ type columnScan struct {
 	plans                  []*columnar.Plan
 	pieces                 []piece         // that are yet to be read
 	block                  *columnar.Block // the last batch; nil: that came from rows
+	start, blockEnd        []byte          // of the first range, and of block; see scanned
 	cols                   []arrow.Array
 	counts                 columnCounts
 }
@@ -45,6 +46,7 @@ var _ executor.Scan = (*columnScan)(nil)
 // piece is a part of what a scan reads: a block, or, where that is nil, the reader's ranges before the one numbered until.
 type piece struct {
 	block *columnar.Block
+	end   []byte // of the block, if the reader is tracked
 	until int
 }
 
@@ -72,7 +74,8 @@ func (r *dagRun) newColumnScan(e *tipb.Executor, reader *rangeReader) (executor.
 	if err != nil {
 		return nil, err
 	}
-	s := &columnScan{ResumableScan: rows, run: r, reader: reader, scan: e, keys: keys, cols: make([]arrow.Array, len(keys))}
+	s := &columnScan{ResumableScan: rows, run: r, reader: reader, scan: e, keys: keys, cols: make([]arrow.Array, len(keys)),
+		start: reader.ranges[0].Start}
 	if above := parentOf(r.root, e); above != nil && above.Tp == tipb.ExecType_TypeSelection {
 		s.zones = newZoneFilter(above.Selection.GetConditions(), rows.Fields(), r.env.Expr)
 	}
@@ -162,7 +165,13 @@ func (s *columnScan) addSpan(span columnar.Span) error {
 	}
 	for _, b := range kept {
 		s.counts.skipped -= int64(b.Rows())
-		s.pieces = append(s.pieces, piece{block: b})
+		p := piece{block: b}
+		if s.reader.tracked {
+			if p.end, err = b.End(); err != nil {
+				return err
+			}
+		}
+		s.pieces = append(s.pieces, p)
 	}
 	return nil
 }
@@ -191,7 +200,7 @@ func (s *columnScan) NextRows(ctx context.Context) (executor.Batch, error) {
 	for ; len(s.pieces) > 0; s.pieces = s.pieces[1:] {
 		p := s.pieces[0]
 		if p.block != nil {
-			s.pieces = s.pieces[1:]
+			s.pieces, s.blockEnd = s.pieces[1:], p.end
 			return s.open(p.block), nil
 		}
 		s.block, s.reader.until = nil, p.until
@@ -210,6 +219,17 @@ func (s *columnScan) open(b *columnar.Block) executor.Batch {
 	s.counts.rows += int64(b.Rows())
 	clear(s.cols)
 	return executor.Batch{Cols: s.cols, Rows: b.Rows()}
+}
+
+// scanned is the interval that the batches so far have all rows of, see rangeReader.scanned.
+func (s *columnScan) scanned() *coprocessor.KeyRange {
+	switch {
+	case s.block != nil:
+		return &coprocessor.KeyRange{Start: s.start, End: s.blockEnd}
+	case s.reader.reached == nil:
+		return nil
+	}
+	return &coprocessor.KeyRange{Start: s.start, End: bytes.Clone(s.reader.reached)}
 }
 
 // Load implements executor.Scan. Of a block, it loads all rows: they are there.

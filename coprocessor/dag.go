@@ -229,6 +229,14 @@ func (r *dagRun) tracks() bool {
 	return r.sink != nil && r.sink.tracks && r.scans == 1 && passesRows(r.root)
 }
 
+// scanned is what has been read so far by the only scan of a plan that tracks.
+func (r *dagRun) scanned() *coprocessor.KeyRange {
+	if len(r.columns) > 0 {
+		return r.columns[0].scanned()
+	}
+	return r.main().scanned()
+}
+
 // passesRows reports whether the executors hand on the rows of each batch before they read the next. A Limit does so at
 // the root; below it could be at its end without the root's knowing.
 func passesRows(root *tipb.Executor) bool {

@@ -394,46 +394,54 @@ func TestSinkError(t *testing.T) {
 // that keeps rows back does not tell.
 func TestScanned(t *testing.T) {
 	tb := newTable(t, 20_000)
-	read := func(req *copb.Request, batches int) (handles []int64, scanned *copb.KeyRange) {
-		enough := errors.New("enough")
-		_, err := tb.cop.StreamScanned(context.Background(), req, nil, func(b executor.Batch, upTo *copb.KeyRange) error {
-			for i := range b.Len() {
-				handles = append(handles, b.Cols[0].(*array.Int64).Value(b.Row(i)))
-			}
-			scanned = upTo
-			if batches--; batches == 0 {
-				return enough
-			}
-			return nil
-		})
-		if err != nil {
-			require.Equal(t, enough, err)
-		}
-		return handles, scanned
-	}
-	for _, desc := range []bool{false, true} {
-		for batches := 1; batches < 4; batches++ {
-			req := tb.request(scan(desc, where(tipb.ScalarFuncSig_GTInt, 40)))
-			want, _ := read(req, -1)
-			got, scanned := read(req, batches)
-			require.Less(t, len(got), len(want))
-			rest := *req.Ranges[0]
-			if desc {
-				require.Equal(t, rest.End, scanned.End)
-				rest.End = scanned.Start
-			} else {
-				require.Equal(t, rest.Start, scanned.Start)
-				rest.Start = scanned.End
-			}
-			req.Ranges = []*copb.KeyRange{&rest}
-			others, _ := read(req, -1)
-			require.Equal(t, want, append(got, others...))
-		}
+	for batches := 1; batches < 4; batches++ {
+		tb.resume(false, batches)
+		tb.resume(true, batches)
 	}
 	top := &tipb.TopN{Limit: 10_000, OrderBy: []*tipb.ByItem{{Expr: columnRef(0), Desc: true}}}
-	_, scanned := read(tb.request(scan(false, &tipb.Executor{Tp: tipb.ExecType_TypeTopN, TopN: top})), 1)
+	_, scanned := tb.readScanned(tb.request(scan(false, &tipb.Executor{Tp: tipb.ExecType_TypeTopN, TopN: top})), 1)
 	require.Nil(t, scanned)
 	require.Zero(t, tb.cop.Running())
+}
+
+// readScanned takes a number of batches, -1 for all, and returns their handles and what they answer for.
+func (tb *table) readScanned(req *copb.Request, batches int) (handles []int64, scanned *copb.KeyRange) {
+	tb.Helper()
+	enough := errors.New("enough")
+	_, err := tb.cop.StreamScanned(context.Background(), req, nil, func(b executor.Batch, upTo *copb.KeyRange) error {
+		for i := range b.Len() {
+			handles = append(handles, b.Cols[0].(*array.Int64).Value(b.Row(i)))
+		}
+		scanned = upTo
+		if batches--; batches == 0 {
+			return enough
+		}
+		return nil
+	})
+	if err != nil {
+		require.Equal(tb, enough, err)
+	}
+	return handles, scanned
+}
+
+// resume reads some batches and then asks for the rest: that makes the whole.
+func (tb *table) resume(desc bool, batches int) {
+	tb.Helper()
+	req := tb.request(scan(desc, where(tipb.ScalarFuncSig_GTInt, 40)))
+	want, _ := tb.readScanned(req, -1)
+	got, scanned := tb.readScanned(req, batches)
+	require.Less(tb, len(got), len(want))
+	rest := *req.Ranges[0]
+	if desc {
+		require.Equal(tb, rest.End, scanned.End)
+		rest.End = scanned.Start
+	} else {
+		require.Equal(tb, rest.Start, scanned.Start)
+		rest.Start = scanned.End
+	}
+	req.Ranges = []*copb.KeyRange{&rest}
+	others, _ := tb.readScanned(req, -1)
+	require.Equal(tb, want, append(got, others...))
 }
 
 // stuck is a store whose snapshots never come.

@@ -29,7 +29,7 @@ func (r *dagRun) newOutput() *output {
 	o := r.newChannel(r.op.Fields(), r.offsets)
 	o.sink, o.slot = r.sink, r.slot
 	if r.tracks() {
-		o.scanned = r.main().scanned
+		o.scanned = r.scanned
 	}
 	if o.sink != nil && o.sink.begin != nil {
 		o.sink.begin(o.projectFields())

@@ -29,6 +29,8 @@ type rangeReader struct {
 	// the bytes of keys and values.
 	paged             bool
 	keysMax, bytesMax uint64
+	// tracked also notes where reading has come to.
+	tracked bool
 
 	next int // index of the range to open next
 	// until is the index of the range to stop before, for now; without columns in between, there is none.
@@ -36,7 +38,7 @@ type rangeReader struct {
 	open  bool
 	scan  *mvcc.Scanner     // of the range that is open, or, where keys ascend, of the last one that was
 	get   *mvcc.PointReader // made for the first point
-	// reached is where reading has come to, if paged: all below it is read, or, where keys descend, all from it on.
+	// reached is where reading has come to, if paged or tracked: all below it is read, or, where keys descend, all from it on.
 	reached []byte
 	// stopped is set if the page was full before the ranges were at their end.
 	stopped bool
@@ -167,7 +169,7 @@ func (r *rangeReader) noteBatch(b *kvbatch.Pairs, count, bytes int) {
 func (r *rangeReader) noteLast(key []byte, count, bytes int) {
 	r.counts[r.next-1] += int64(count)
 	r.bytes += uint64(bytes)
-	if !r.paged {
+	if !r.paged && !r.tracked {
 		return
 	}
 	r.reached = append(r.reached[:0], key...)

@@ -62,7 +62,8 @@ func (r *dagRun) leaf(e *tipb.Executor) (executor.Operator, error) {
 	reader := r.newReader(e, ranges)
 	if r.scans == 1 {
 		reader.keysMax, reader.bytesMax = r.req.MaxKeysRead, r.req.PagingSizeBytes
-		reader.paged = r.req.PagingSize > 0 || r.req.MaxKeysRead > 0 || r.req.PagingSizeBytes > 0 || r.tracks()
+		reader.paged = r.req.PagingSize > 0 || r.req.MaxKeysRead > 0 || r.req.PagingSizeBytes > 0
+		reader.tracked = r.tracks()
 	}
 	r.readers = append(r.readers, reader)
 	op, err := r.newColumnScan(e, reader)

@@ -217,6 +217,15 @@ func (p *Plan) Close() {
 // Rows is the number of rows.
 func (b *Block) Rows() int { return int(b.v.g.rows.rows[b.n]) }
 
+// End is the plain key, exclusive, up to which the block has all rows that are not in blocks before it; empty: the last there is.
+func (b *Block) End() ([]byte, error) {
+	_, end, err := decodeRange(b.v.spanStart(b.n), b.v.g.spanEnd(b.n))
+	if err != nil {
+		return nil, fmt.Errorf("bounds of a columnar segment: %w", err)
+	}
+	return end, nil
+}
+
 // Zone describes the values of a column.
 func (b *Block) Zone(col int) Zone {
 	f := b.v.columns[col]
