@@ -53,7 +53,7 @@ check: lint test ## what CI runs
 
 bench: build tools ## benchmarks; docs/performance.md has figures of a named machine
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./codec/... ./executor/... ./storage/... ./raftstore/... ./coprocessor/...
-	$(GO) test -run '^$$' -bench RowLeaf -benchtime 10x ./tests/bench
+	$(GO) test -run '^$$' -bench 'RowLeaf|ColumnLeaf' -benchtime 10x ./tests/bench
 	$(GO) test -run '^$$' -bench Overwritten -benchtime 10x ./tests/bench
 	$(GO) run ./tests/bench/kv
 	$(GO) run ./tests/bench -scale 1

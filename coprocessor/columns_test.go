@@ -329,4 +329,5 @@ func (c *columnTable) compare(t *rapid.T, rows int64) {
 	require.True(t, want == c.answer(c.cop, dag, ts, ranges...))
 	c.wait()
 	require.True(t, want == c.answer(c.cop, dag, ts, ranges...), "with new columns")
+	c.wait() // builds look at the clock that changes turn
 }
