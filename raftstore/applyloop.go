@@ -2,6 +2,7 @@ package raftstore
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/pingcap/kvproto/pkg/metapb"
 	"go.etcd.io/raft/v3/raftpb"
@@ -159,19 +160,32 @@ func (l *applyLoop) do(t *applyTask) error {
 	return l.applyEntries(a, t)
 }
 
-// handToApply passes committed entries to the apply loop. That a membership change is committed is made durable in this
-// round, before it takes effect: a peer that forgot it might hold elections among the former members, or wait for them.
+// handToApply passes committed entries to the apply loop. That a change of members or bounds is committed is made durable in
+// this round, before it takes effect. A peer that forgot the one might hold elections among the former members, or wait for
+// them. One that forgot the other, a split, might be removed before it learns of it again: of the new region it would leave a
+// log, whose entries are acknowledged, without the data that the log begins with.
 func (p *peer) handToApply(m *raftpb.Message) {
-	for i := range m.Entries {
-		if m.Entries[i].Type != raftpb.EntryNormal {
-			p.log.RequireSync(p.loop.batch)
-			p.loop.barrier = true
-		}
-	}
 	p.handed = m.Entries[len(m.Entries)-1].Index
 	t := applyTask{p: p, entries: m.Entries, proposals: p.claim(m.Entries), responses: m.Responses}
-	if !p.apply.box.put(t) {
-		abandonAll(t.proposals, p.store.stoppedError())
+	if slices.ContainsFunc(m.Entries, reshapes) {
+		p.log.RequireSync(p.loop.batch)
+		p.loop.barrier = true
+		p.loop.accepted = append(p.loop.accepted, t)
+		return
+	}
+	t.handOver()
+}
+
+// reshapes tells whether an entry does more than write.
+func reshapes(e raftpb.Entry) bool {
+	h, ok := entryHeader(&e)
+	return e.Type != raftpb.EntryNormal || ok && !h.kind.isWrite()
+}
+
+// handOver puts the task into the apply loop's mailbox.
+func (t applyTask) handOver() {
+	if !t.p.apply.box.put(t) {
+		abandonAll(t.proposals, t.p.store.stoppedError())
 	}
 }
 

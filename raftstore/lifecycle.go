@@ -119,6 +119,9 @@ func (s *Store) load(id uint64) error {
 	p.applier.p.applied.Store(at.index)
 	s.regions.publish(shaped{p: p, region: region, isNew: true})
 	log, err := s.raftLog.Open(id)
+	if err == nil {
+		err = s.beginLog(log, at)
+	}
 	if err != nil {
 		return err
 	}
@@ -127,6 +130,17 @@ func (s *Store) load(id uint64) error {
 	}
 	p.loop.peers[id] = p
 	return nil
+}
+
+// beginLog makes the log of a region that a split has created, if the crash came between the flush of the data and the first
+// sync of the log.
+func (s *Store) beginLog(log *raftlog.Storage, at applied) error {
+	if last, _ := log.LastIndex(); last > 0 || at != (applied{initialIndex, initialTerm}) {
+		return nil
+	}
+	b := s.raftLog.NewBatch()
+	log.Reset(b, initialIndex, initialTerm)
+	return errors.Join(b.Commit(), b.Close())
 }
 
 // finishRemoval buries a peer whose removal was applied before the crash. Its vote and its log go, so the tombstone must say
@@ -228,10 +242,11 @@ func (l *writeLoop) onMessage(msg *raft_serverpb.RaftMessage) {
 		return
 	}
 	switch to := msg.ToPeer.Id; {
-	case to < p.id:
-		return // for a peer that is gone
+	case to < p.id: // for a peer that is gone, and perhaps of one
+		l.fromRemoved(p, msg)
+		return
 	case to > p.id: // this one was removed, and its store came back as another peer
-		l.destroy(p, msg.RegionEpoch.GetConfVer())
+		l.dismiss(p, msg.RegionEpoch.GetConfVer())
 		return
 	case msg.IsTombstone:
 		l.onTombstone(p, msg)
@@ -259,6 +274,7 @@ func (l *writeLoop) onMessage(msg *raft_serverpb.RaftMessage) {
 
 // note remembers who speaks.
 func (p *peer) note(from *metapb.Peer) {
+	p.silence = 0
 	if p.lastHeard != nil {
 		p.lastHeard[from.Id] = p.loop.now
 	}
@@ -283,7 +299,15 @@ func (l *writeLoop) mayHavePromised() bool {
 // onTombstone obeys a peer that knows of this one's removal.
 func (l *writeLoop) onTombstone(p *peer, msg *raft_serverpb.RaftMessage) {
 	if r := p.region.Load(); r == nil || msg.RegionEpoch.GetConfVer() > r.RegionEpoch.ConfVer {
-		l.destroy(p, msg.RegionEpoch.GetConfVer())
+		l.dismiss(p, msg.RegionEpoch.GetConfVer())
+	}
+}
+
+// dismiss destroys a peer that was removed, by what others say, unless it has still to apply what it knows to be committed: as
+// after a restart, which may have taken a split back. Others will say it again.
+func (l *writeLoop) dismiss(p *peer, confVer uint64) {
+	if !p.initialized() || p.appliedIndex >= p.log.HardState().Commit {
+		l.destroy(p, confVer)
 	}
 }
 
@@ -294,11 +318,31 @@ func (l *writeLoop) fromRemoved(p *peer, msg *raft_serverpb.RaftMessage) bool {
 		peerByID(r, msg.FromPeer.Id) != nil {
 		return false
 	}
-	if t := raftpb.MessageType(msg.Message.MsgType); t == raftpb.MsgVote || t == raftpb.MsgPreVote {
+	if t := raftpb.MessageType(msg.GetMessage().GetMsgType()); t == raftpb.MsgVote || t == raftpb.MsgPreVote {
 		p.tellRemoved(msg.FromPeer)
 	}
 	return true
 }
+
+// tickSilence has a learner that nobody speaks to ask whether it was removed: it may have been away when it was told. Others
+// ask by the votes that they want. This one wants none, and asks in the same form with a log that nobody would vote for.
+func (p *peer) tickSilence() {
+	if p.silence++; p.silence%(askElections*p.store.cfg.ElectionTicks) != 0 {
+		return
+	}
+	region := p.region.Load()
+	if peerByID(region, p.id).GetRole() != metapb.PeerRole_Learner {
+		return
+	}
+	for _, m := range region.Peers {
+		if m.Id != p.id {
+			p.send(&raftpb.Message{Type: raftpb.MsgPreVote, From: p.id, To: m.Id, Term: p.term + 1})
+		}
+	}
+}
+
+// askElections is how many elections' time of silence make a learner ask.
+const askElections = 4
 
 // createFor makes a peer without data for a message to a region that is not here: a membership change put it here. Nil
 // if the message is stale, or its range is not free: part of another region here that is about to split, or still being

@@ -111,7 +111,7 @@ func (l *writeLoop) writeThrough() error {
 	}
 	l.inFlight = l.inFlight[:0]
 	for i := range l.accepted {
-		l.accepted[i].p.apply.box.put(l.accepted[i])
+		l.accepted[i].handOver()
 	}
 	clear(l.accepted)
 	l.accepted = l.accepted[:0]

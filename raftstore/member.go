@@ -23,7 +23,7 @@ func (s *Store) Operator(resp *pdpb.RegionHeartbeatResponse) {
 	}
 	p.loop.post(func(l *writeLoop) {
 		region := p.region.Load()
-		if p.stopped || !p.isLeader || !sameEpoch(region.RegionEpoch, resp.RegionEpoch) ||
+		if p.stopped || !p.isLeader || region == nil || !sameEpoch(region.RegionEpoch, resp.RegionEpoch) ||
 			(resp.TargetPeer != nil && resp.TargetPeer.Id != p.id) {
 			return
 		}
@@ -86,7 +86,7 @@ func (p *peer) offer(to uint64) {
 func (p *peer) tickOffer() {
 	if p.offered && p.raftState().LeadTransferee == raft.None {
 		p.offered = false
-		p.store.notifyLeader(p.region.Load(), p.term)
+		p.store.notifyLeader(p.descriptor(), p.term)
 	}
 }
 

@@ -76,6 +76,7 @@ type core struct {
 	leaderID uint64
 	isLeader bool
 	touched  bool // in the loop's list of peers to look at
+	silence  int  // ticks since somebody of the group spoke
 	ticksAt  int  // place in the loop's list of those that need ticks, from 1 on; 0: not in it
 	stopped  bool // on its way out: nothing is stepped any more
 	sole     bool // the only voter, and no learners: needs no ticks while it leads
@@ -163,6 +164,15 @@ func (p *peer) initCore(log *raftlog.Storage) error {
 
 // initialized tells whether the peer has data.
 func (p *peer) initialized() bool { return p.region.Load() != nil }
+
+// descriptor is the region, for a leader: as applied, or, of one whose first data is on its way from log to engine, as in the
+// snapshot that raft has accepted.
+func (p *peer) descriptor() *metapb.Region {
+	if r := p.region.Load(); r != nil {
+		return r
+	}
+	return p.applying
+}
 
 // setSole notes whether the peer is alone in its group.
 func (p *peer) setSole() {

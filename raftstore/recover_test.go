@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/pingcap/kvproto/pkg/eraftpb"
@@ -172,6 +173,24 @@ func TestOpenBuriesRemovedPeer(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, stale, "a new peer")
 	require.NoError(t, s.Stop())
+}
+
+// A crash after the data with a new region was flushed, and before its log was begun: opening the store begins it.
+func TestOpenBeginsLog(t *testing.T) {
+	d := openDisk(t, vfs.NewMem())
+	defer d.close(t)
+	b := d.data.NewBatch()
+	require.NoError(t, putRegion(b, testRegion(), applied{initialIndex, initialTerm}))
+	require.NoError(t, b.Commit(false))
+	require.NoError(t, b.Close())
+	s := d.open(t)
+	require.NoError(t, s.Start())
+	awaitRole(t, s)
+	require.NoError(t, s.Stop())
+}
+
+func awaitRole(t *testing.T, s *Store) {
+	require.Eventually(t, func() bool { r, _ := s.Region(1); return r.IsLeader }, time.Minute, time.Millisecond)
 }
 
 // Snapshots that are not what they should be are refused whole, and leave nothing behind.

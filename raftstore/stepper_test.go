@@ -65,3 +65,34 @@ func TestPeerWithoutDataVotes(t *testing.T) {
 	require.Equal(t, eraftpb.MessageType_MsgRequestPreVoteResponse, answer())
 	require.NoError(t, st.Stop())
 }
+
+// A learner that was removed while it was away asks the others, which know it, and is told.
+func TestSilentLearnerAsks(t *testing.T) {
+	d := openDisk(t, vfs.NewMem())
+	defer d.close(t)
+	out := &sent{}
+	s, err := Open(Config{StoreID: 1}, Deps{Data: d.data, Log: d.log, Transport: out, Tasks: atOnce{}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	require.NoError(t, err)
+	region := testRegion()
+	region.Peers[0].Role = metapb.PeerRole_Learner
+	region.Peers = append(region.Peers, &metapb.Peer{Id: 3, StoreId: 3})
+	require.NoError(t, s.Bootstrap(region))
+	st, err := s.StartStepped()
+	require.NoError(t, err)
+	runAll(t, st)
+	for range askElections * s.cfg.ElectionTicks {
+		require.Empty(t, out.msgs)
+		st.Tick()
+		runAll(t, st)
+	}
+	require.Len(t, out.msgs, 1)
+	require.Equal(t, uint64(3), out.msgs[0].ToPeer.Id)
+
+	s.Receive(&raft_serverpb.RaftMessage{
+		RegionId: 1, FromPeer: region.Peers[1], ToPeer: region.Peers[0], IsTombstone: true,
+		RegionEpoch: &metapb.RegionEpoch{ConfVer: 2, Version: 1},
+	})
+	runAll(t, st)
+	require.Empty(t, s.Regions())
+	require.NoError(t, st.Stop())
+}

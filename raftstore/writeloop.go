@@ -44,7 +44,7 @@ type writeLoop struct {
 	spareWrites []*logWrite
 	syncs       *mailbox[*logWrite] // to the log syncer
 	barrier     bool                // this round's batch is to be written through
-	accepted    []applyTask         // snapshots whose marks are in this round's batch
+	accepted    []applyTask         // for when this round's batch is durable: snapshots, and changes of members and bounds
 
 	early map[uint64]*raft_serverpb.RaftMessage
 }
@@ -305,13 +305,13 @@ func (p *peer) onStateChange() {
 
 func (p *peer) onBecomeLeader() {
 	p.lastHeard = map[uint64]time.Time{}
-	for _, m := range p.region.Load().GetPeers() {
+	for _, m := range p.descriptor().GetPeers() {
 		p.lastHeard[m.Id] = p.loop.now
 	}
 	p.promoting = map[uint64]bool{}
 	p.changing, p.offered = 0, false
 	p.written.Store(p.store.cfg.MaxBytes) // have the size looked at
-	p.store.notifyLeader(p.region.Load(), p.term)
+	p.store.notifyLeader(p.descriptor(), p.term)
 	p.heartbeat()
 }
 
@@ -329,6 +329,8 @@ func (p *peer) tick() {
 	p.tickProposals()
 	if p.isLeader {
 		p.tickLeader()
+	} else {
+		p.tickSilence()
 	}
 	p.loop.touch(p)
 }

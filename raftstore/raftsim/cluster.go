@@ -143,7 +143,7 @@ func (m *Machine) boot(first *metapb.Region) (err error) {
 		return err
 	}
 	if err := m.open(first); err != nil {
-		return fmt.Errorf("store %d: %w", m.ID, err)
+		return errors.Join(fmt.Errorf("store %d: %w", m.ID, err), m.Data.Close(), m.log.Close())
 	}
 	m.up = true
 	m.applied = map[[2]uint64]uint64{}

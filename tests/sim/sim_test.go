@@ -83,6 +83,12 @@ func runSeed(t *testing.T, n uint64) (trace string) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	synctest.Test(t, func(t *testing.T) {
 		w := raftsim.NewWorld(n, raftsim.Bubble{Wait: synctest.Wait, Sleep: time.Sleep, Now: time.Now})
+		defer func() {
+			if err := recover(); err != nil {
+				fmt.Printf("%sseed %d panics; to replay it: make sim-txn SEED=%d\n", w.Trace(), n, n)
+				panic(err)
+			}
+		}()
 		err := run(w)
 		if trace = w.Trace(); *seed != 0 {
 			t.Log(trace)
