@@ -125,7 +125,12 @@ func TestFlashbackRefusesWhatIsUnderWay(t *testing.T) {
 	left := storage.Region{ID: regions[0].Id}
 	awaitLeader(t, m.store, left.ID)
 	holding, hold := make(chan struct{}), make(chan struct{})
-	w.onSplit = func(raftstore.Split) { close(holding); <-hold }
+	w.onSplit = func(s raftstore.Split) {
+		if s.RegionID == left.ID {
+			close(holding)
+			<-hold
+		}
+	}
 
 	calls := make(chan error, 3)
 	proposed := func(n uint64) {
