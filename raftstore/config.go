@@ -153,11 +153,12 @@ type WriteObserver interface {
 // Observer hears of leadership, and of what becomes of regions. Calls for different regions may be concurrent.
 type Observer interface {
 	// OnLeader is called soon after a peer of this store became leader of region, and again if it has offered the
-	// leadership to another that did not take it: from goroutines that serve nothing else, it may take its time. Stop waits
-	// for calls under way.
+	// leadership to another that did not take it, and after a split: from goroutines that serve nothing else, it may take its
+	// time. Stop waits for calls under way.
 	OnLeader(region *metapb.Region, term uint64)
-	// BeforeTransfer is called before the leader of region offers its leadership to another peer, which waits for the
-	// return: until then reads and writes are served here. Stop waits for calls under way.
+	// BeforeTransfer is called before the leader of region offers its leadership to another peer, or proposes a split into
+	// regions that others may lead, which waits for the return: until then reads and writes are served here. Stop waits for
+	// calls under way.
 	BeforeTransfer(region *metapb.Region, term uint64)
 	// OnSplit is called when a split is applied here, whether this store leads or not, before anything is read or written
 	// under the new descriptors. It must not wait.

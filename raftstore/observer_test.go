@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/pingcap/kvproto/pkg/metapb"
@@ -21,6 +22,7 @@ type witness struct {
 	leaders map[leadership]int // calls of OnLeader
 	hold    chan struct{}      // not nil: what BeforeTransfer waits for
 	asked   chan uint64        // gets the term when it begins to wait
+	before  []uint64           // terms of BeforeTransfer
 	splits  []raftstore.Split
 	onSplit func(raftstore.Split)
 	onErase func([]storage.Modify) func()
@@ -45,6 +47,7 @@ func (w *witness) OnLeader(region *metapb.Region, term uint64) {
 func (w *witness) BeforeTransfer(_ *metapb.Region, term uint64) {
 	w.mu.Lock()
 	hold := w.hold
+	w.before = append(w.before, term)
 	w.mu.Unlock()
 	if hold != nil {
 		w.asked <- term
@@ -54,8 +57,8 @@ func (w *witness) BeforeTransfer(_ *metapb.Region, term uint64) {
 
 func (w *witness) OnSplit(s raftstore.Split) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.splits = append(w.splits, s)
+	w.mu.Unlock()
 	w.onSplit(s)
 }
 
@@ -163,6 +166,8 @@ func TestSplitIsToldFirst(t *testing.T) {
 	require.Same(t, regions[1], left)
 	require.EqualValues(t, 1, w.splits[0].RegionID)
 	require.Equal(t, parent.Term, w.splits[0].Term)
+	require.Equal(t, []uint64{parent.Term}, w.before)
+	require.Eventually(t, func() bool { return w.heardTwice(1) }, time.Minute, time.Millisecond)
 	awaitLeader(t, m.store, regions[0].Id)
 	child, _ := m.store.Region(regions[0].Id)
 	require.Equal(t, w.splits[0].FirstTerm, child.Term)

@@ -41,15 +41,23 @@ func (s *Store) SplitRegion(ctx context.Context, at storage.Region, encodedKeys 
 	if err != nil {
 		return nil, err
 	}
-	epoch := region.RegionEpoch
 	pr := &proposal{
-		payload: encodeSplit(parts, epoch.Version, epoch.ConfVer), kind: kindSplit, version: epoch.Version, wanted: at.Term,
+		payload: encodeSplit(parts, region.RegionEpoch.Version, region.RegionEpoch.ConfVer),
+		kind:    kindSplit, version: region.RegionEpoch.Version, wanted: at.Term,
 	}
-	if err := s.propose(ctx, p, pr); err != nil {
+	if err := s.proposeSplit(ctx, p, region, pr); err != nil {
 		return nil, err
 	}
 	s.placement.ReportSplit(ctx, pr.result)
 	return pr.result, nil
+}
+
+// proposeSplit tells the observer before, as the new regions may get their first leaders elsewhere, and after.
+func (s *Store) proposeSplit(ctx context.Context, p *peer, region *metapb.Region, pr *proposal) error {
+	term := p.role.Load().term
+	s.observer.BeforeTransfer(region, term)
+	defer func() { s.notifyLeader(p.region.Load(), term) }()
+	return s.propose(ctx, p, pr)
 }
 
 // splitKeysIn sorts the keys and leaves out what would not split region. One between the versions of a user key is moved in

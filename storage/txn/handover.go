@@ -14,12 +14,13 @@ import (
 
 // What becomes of the pessimistic locks in memory when their region changes.
 //
-// A split gives them to the regions that come of it, in the step that makes those known. A new region's locks are good for
-// its first leader if that is on this store: in this term nobody else can have led it, so nobody has written behind the
-// locks. In a later one somebody may have, and they are dropped.
-//
 // Before leadership is given away they are written through the log, as the last thing that depends on this leader: from
-// HandOver on further ones are stored too, until another leads or Resume says that the offer came to nothing.
+// HandOver on further ones are stored too, until another leads or Resume says that the offer came to nothing. So it is before
+// a split, as the new regions may be led elsewhere.
+//
+// What a hand-over has not reached, a split gives to the regions that come of it, in the step that makes those known. A new
+// region's locks are good for its first leader if that is on this store: in this term nobody else can have led it, so nobody
+// has written behind the locks. In a later one somebody may have, and they are dropped.
 
 // Split takes the locks of a region along to the regions that its split resulted in, in key order. term is that in which
 // the split was proposed, and firstTerm the first in which the new regions can have a leader. It is called before anything is
@@ -66,7 +67,7 @@ func regionOfKey(regions []*metapb.Region, key []byte) *metapb.Region {
 	return regions[i]
 }
 
-// HandOver stores the locks of a region whose leadership in term is about to be given away, and has further ones stored from
+// HandOver stores the locks of a region whose leadership in term is about to be given away, or that is about to be split, and has further ones stored from
 // now on. After an error some may be in memory still, and are lost if the leadership ends.
 func (m *Manager) HandOver(ctx context.Context, region *metapb.Region, term uint64) error {
 	id := region.GetId()
@@ -113,7 +114,7 @@ func (m *Manager) Lose(regionID uint64, left *metapb.Region) {
 	m.waits.lose(regionID, left)
 }
 
-// Resume keeps locks in memory again: the leadership in term lasts after all.
+// Resume keeps locks in memory again: the leadership in term lasts after all, or the split is done.
 func (m *Manager) Resume(regionID, term uint64) {
 	m.memory.unseal(regionID, term)
 }
