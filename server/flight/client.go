@@ -36,9 +36,9 @@ func NewClient(conn grpc.ClientConnInterface) *Client {
 const putsMax = 3
 
 // Query runs a DAG request and hands its batches to sink, each for the time of a call. given are the rows of the plan's
-// receivers, which go to the store with the first request that needs them there. An error is the sink's, executor.ErrNoRoom where the store does
-// not take the rows, or that of a broken call; then the range in the response is what the batches so far answer for, nil where
-// that is not known.
+// receivers, which go to the store with the first request that needs them there. An error is the sink's, executor.ErrNoRoom
+// where the store does not take the rows, or that of a broken call; then the range in the response, if there is one, is what the
+// batches so far answer for, nil where that is not known.
 func (c *Client) Query(ctx context.Context, req *copb.Request, given []*executor.Broadcast, sink func(executor.Batch) error) (*copb.Response, error) {
 	ticket, err := req.Marshal()
 	if err != nil {

@@ -3,6 +3,7 @@ package flight_test
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -142,8 +143,10 @@ func TestPhysicalCancel(t *testing.T) {
 	defer cancel()
 	got := 0
 	_, err := s.gateway.Query(ctx, request(t, []*tipb.FieldType{text}), nil, func(b executor.Batch) error {
+		if got == 0 { // later ones may have come before the store heard of the end
+			require.Equal(t, 1, s.endpoint.Running())
+		}
 		got += b.Rows
-		require.Equal(t, 1, s.endpoint.Running())
 		cancel()
 		return nil
 	})
@@ -237,7 +240,9 @@ func TestPutRefusals(t *testing.T) {
 		w.SetFlightDescriptor(d)
 		b := column.NewBuilder(intType, 1)
 		b.AppendInt64(1)
-		require.NoError(t, w.Write(array.NewRecord(schema, []arrow.Array{b.Detach()}, 1)))
+		if err := w.Write(array.NewRecord(schema, []arrow.Array{b.Detach()}, 1)); err != io.EOF { // that is a refusal already
+			require.NoError(t, err)
+		}
 		require.NoError(t, stream.CloseSend())
 		_, err = stream.Recv()
 		require.Equal(t, codes.InvalidArgument, status.Code(err), "%s: %v", name, err)

@@ -42,10 +42,11 @@ type Store interface {
 	SplitRegion(context.Context, *kvrpcpb.SplitRegionRequest) (*kvrpcpb.SplitRegionResponse, error)
 	Coprocessor(context.Context, *coprocessor.Request) (*coprocessor.Response, error)
 	// Query runs a DAG request and hands each batch to sink, which may use it until it returns (column.Compact keeps
-	// it). given are the rows of the plan's receivers, in its order. The response carries region_error, locked or other_error, and in data a tipb.SelectResponse without chunks
-	// (error, warnings, execution summaries). Region errors and locks are reported before the first batch. An error
-	// from sink stops the query and is returned; executor.ErrNoRoom says that the store does not take what is given. With the error of
-	// a call that broke off may come a response, whose range is what the batches so far answer for.
+	// it). given are the rows of the plan's receivers, in its order. The response carries region_error, locked or
+	// other_error, and in data a tipb.SelectResponse without chunks (error, warnings, execution summaries). Region errors
+	// and locks are reported before the first batch. An error from sink stops the query and is returned;
+	// executor.ErrNoRoom says that the store does not take what is given. With the error of a call that broke off may
+	// come a response, whose range is what the batches so far answer for.
 	Query(ctx context.Context, req *coprocessor.Request, given []*executor.Broadcast, sink func(executor.Batch) error) (*coprocessor.Response, error)
 }
 

@@ -50,8 +50,8 @@ const broadcastScan = 4096
 
 // broadcast makes a hash join an operator of the reader on its probe side, if there is one: the stores join what they read
 // with the rows of the build side, which are gathered first and go to all of them. What stands above the join can follow it
-// to the stores. It gives nil where a build side is expected to be too large, where that would cost more (broadcastPays), or where rows of the build side are put out
-// for what they did not meet.
+// to the stores. It gives nil where a build side is expected to be too large, where that would cost more (broadcastPays), or
+// where rows of the build side are put out for what they did not meet.
 func (b *builder) broadcast(j *physJoin, n *joinNode) physical {
 	l, r := b.estimate(n.left).rows, b.estimate(n.right).rows
 	probe, probeRows, build := j.left, l, r
