@@ -89,6 +89,10 @@ func (r remote) GetStoreSafeTS(ctx context.Context, req *kvrpcpb.StoreSafeTSRequ
 	return r.rpc.GetStoreSafeTS(ctx, req)
 }
 
+func (r remote) GetLockWaitInfo(ctx context.Context, req *kvrpcpb.GetLockWaitInfoRequest) (*kvrpcpb.GetLockWaitInfoResponse, error) {
+	return r.rpc.GetLockWaitInfo(ctx, req)
+}
+
 func (r remote) KvDeleteRange(ctx context.Context, req *kvrpcpb.DeleteRangeRequest) (*kvrpcpb.DeleteRangeResponse, error) {
 	return r.rpc.KvDeleteRange(ctx, req)
 }

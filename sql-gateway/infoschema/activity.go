@@ -1,10 +1,13 @@
 package infoschema
 
 import (
+	"context"
+	"encoding/hex"
 	"fmt"
 	"math"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/scree-db/scree/sql-gateway/insight"
@@ -138,6 +141,27 @@ func slowQueries(src Source) ([]Row, error) {
 		rows = append(rows, Row{q.Time.In(src.Location()), q.StartTS, q.User, q.Host, q.Connection, q.QueryTime, q.ParseTime, q.CompileTime,
 			q.ProcessTime, q.WaitTime, q.Requests, q.TotalKeys, q.ProcessKeys, textOrNull(q.DB), truth(q.Internal), q.Digest, q.CopTasks,
 			q.MemoryMax, q.Rows, q.Affected, truth(q.Prepared), truth(q.Succeeded), textOrNull(q.Plan), q.Query})
+	}
+	return rows, nil
+}
+
+// dataLockWaits has a row for each lock request that waits, with what its transaction runs, if that is this gateway's.
+func dataLockWaits(ctx context.Context, src Source) ([]Row, error) {
+	waits, err := src.LockWaits(ctx)
+	if err != nil {
+		return nil, err
+	}
+	runs := make(map[uint64]*insight.Digest)
+	for _, p := range src.Processes() {
+		runs[p.StartTS] = p.Digest
+	}
+	var rows []Row
+	for _, w := range waits {
+		var digest, text any
+		if d := runs[w.Txn]; d != nil {
+			digest, text = d.Hash, d.Text
+		}
+		rows = append(rows, Row{strings.ToUpper(hex.EncodeToString(w.Key)), formatKey(w.Key), w.Txn, w.WaitForTxn, digest, text})
 	}
 	return rows, nil
 }

@@ -225,6 +225,11 @@ func FormatBound(encoded []byte) string {
 	if err != nil || len(rest) > 0 {
 		return strings.ToUpper(hex.EncodeToString(encoded))
 	}
+	return formatKey(key)
+}
+
+// formatKey is FormatBound of a key that is not encoded.
+func formatKey(key []byte) string {
 	k, err := tablekey.Decode(key)
 	if err != nil {
 		return formatShort(key)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/pingcap/kvproto/pkg/deadlock"
 	"github.com/pingcap/tidb/pkg/parser"
 	"github.com/pingcap/tidb/pkg/parser/charset"
 	"github.com/pingcap/tipb/go-tipb"
@@ -21,6 +22,8 @@ type Source interface {
 	Schema() *catalog.Snapshot
 	Stats(table int64) (catalog.TableStats, bool)
 	Activity
+	// LockWaits are the lock requests that wait.
+	LockWaits(ctx context.Context) ([]*deadlock.WaitForEntry, error)
 	// Cluster is nil where nobody knows of stores and regions: their tables are empty then.
 	Cluster() Cluster
 	// Variables lists the system variables, by name.
@@ -46,6 +49,9 @@ func Rows(ctx context.Context, t *catalog.Table, src Source) ([]Row, error) {
 			return nil, nil
 		}
 		return producer(ctx, src, c)
+	}
+	if t.Name == "DATA_LOCK_WAITS" {
+		return dataLockWaits(ctx, src)
 	}
 	name, everywhere := strings.CutPrefix(t.Name, clusterPrefix)
 	producer := activityProducers[name]

@@ -36,6 +36,13 @@ type countedStore struct {
 	c *flushCounter
 }
 
+// GetLockWaitInfo is beside the interface, see kvclient.Client.LockWaits.
+func (s countedStore) GetLockWaitInfo(ctx context.Context, req *kvrpcpb.GetLockWaitInfoRequest) (*kvrpcpb.GetLockWaitInfoResponse, error) {
+	return s.Store.(interface {
+		GetLockWaitInfo(context.Context, *kvrpcpb.GetLockWaitInfoRequest) (*kvrpcpb.GetLockWaitInfoResponse, error)
+	}).GetLockWaitInfo(ctx, req)
+}
+
 func (s countedStore) KvFlush(ctx context.Context, req *kvrpcpb.FlushRequest) (*kvrpcpb.FlushResponse, error) {
 	s.c.n.Add(1)
 	return s.Store.KvFlush(ctx, req)

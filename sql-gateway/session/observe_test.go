@@ -123,6 +123,28 @@ func TestProcessesAndTransactions(t *testing.T) {
 	require.Empty(t, query(t, other, trx))
 }
 
+// Who waits for a row is among DATA_LOCK_WAITS, with whom it waits for and what it runs.
+func TestDataLockWaits(t *testing.T) {
+	db := open(t, "")
+	holder, waiter := asRoot(t, db), asRoot(t, db)
+	query(t, holder, "CREATE TABLE held (a INT PRIMARY KEY, b INT)")
+	query(t, holder, "INSERT INTO held VALUES (7, 0)")
+	query(t, holder, "BEGIN")
+	query(t, holder, "UPDATE held SET b = 1 WHERE a = 7")
+	query(t, waiter, "BEGIN")
+	waited := make(chan error, 1)
+	go func() {
+		_, err := waiter.ExecContext(context.Background(), "UPDATE held SET b = 2 WHERE a = 7")
+		waited <- err
+	}()
+	const waits = `SELECT key_info LIKE 't%r_7', current_holding_trx_id = (SELECT id FROM information_schema.tidb_trx WHERE session_id = CONNECTION_ID())
+		FROM information_schema.data_lock_waits WHERE sql_digest_text LIKE 'update%held%'`
+	require.Eventually(t, func() bool { return query(t, holder, waits) == "1|1\n" }, time.Minute, 5*time.Millisecond)
+	query(t, holder, "COMMIT")
+	require.NoError(t, <-waited)
+	query(t, waiter, "ROLLBACK")
+}
+
 // A table that was split has regions of its own, which both ways to ask tell of.
 func TestRegions(t *testing.T) {
 	conn := asRoot(t, open(t, ""))

@@ -31,6 +31,7 @@ type Session struct {
 	srv  *Server
 	conn *wire.Conn // nil for the server's own work
 	id   uint64
+	addr string // of the client, without a port
 	// quiet: what it executes is not recorded.
 	quiet bool
 
@@ -99,8 +100,9 @@ var _ wire.Session = (*Session)(nil)
 // newSession makes a session; c is nil for the server's own work.
 func newSession(srv *Server, c *wire.Conn) *Session {
 	s := &Session{srv: srv, conn: c, holder: srv.catalog.Locks().NewHolder(), parser: parser.New()}
+	s.addr = "localhost"
 	if c != nil {
-		s.id = c.ID()
+		s.id, s.addr = c.ID(), c.Host()
 	}
 	s.mu.command, s.mu.since = "Sleep", time.Now()
 	s.setDefaults()
@@ -144,12 +146,7 @@ func (s *Session) user() string {
 	return s.conn.User()
 }
 
-func (s *Session) host() string {
-	if s.conn == nil {
-		return "localhost"
-	}
-	return s.conn.Host()
-}
+func (s *Session) host() string { return s.addr }
 
 // Query implements wire.Session.
 func (s *Session) Query(ctx context.Context, text string, w *wire.Writer) error {

@@ -1,7 +1,10 @@
 package session
 
 import (
+	"context"
 	"time"
+
+	"github.com/pingcap/kvproto/pkg/deadlock"
 
 	"github.com/scree-db/scree/sql-gateway/catalog"
 	"github.com/scree-db/scree/sql-gateway/infoschema"
@@ -46,6 +49,11 @@ func (r *run) Location() *time.Location { return r.s.location }
 
 // Cluster implements infoschema.Source.
 func (r *run) Cluster() infoschema.Cluster { return r.s.srv.cfg.Cluster }
+
+// LockWaits implements infoschema.Source.
+func (r *run) LockWaits(ctx context.Context) ([]*deadlock.WaitForEntry, error) {
+	return r.s.srv.client.LockWaits(ctx)
+}
 
 // Gateway implements infoschema.Activity.
 func (r *run) Gateway() infoschema.Gateway {
