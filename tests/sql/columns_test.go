@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/scree-db/scree/raftstore"
+	"github.com/scree-db/scree/sql-gateway/tpch"
 	"github.com/scree-db/scree/tests/testcluster"
 )
 
@@ -53,7 +54,7 @@ func TestScriptsOverColumns(t *testing.T) {
 // of it, from columns where they can: what they see is a moment between transactions.
 func TestColumnsAndTransfers(t *testing.T) {
 	const accounts, balance, workers, transfers = 20_000, 100, 3, 60
-	c := testcluster.Start(t, testcluster.Options{Stores: 3, ColumnsRowsMin: 1000, Raft: raftstore.Config{SplitBytes: 1 << 20, MaxBytes: 3 << 19}})
+	c := testcluster.Start(t, testcluster.Options{Stores: 3, ColumnsRowsMin: 1000, Raft: raftstore.Config{SplitBytes: 512 << 10, MaxBytes: 768 << 10}})
 	c.Exec("CREATE DATABASE bank", "CREATE TABLE bank.accounts (id INT PRIMARY KEY, balance INT, note VARCHAR(60))")
 	for from := 0; from < accounts; from += 1000 {
 		var rows []string
@@ -97,12 +98,16 @@ func TestColumnsAndTransfers(t *testing.T) {
 		})
 	}
 	require.NoError(t, work.Wait())
-	// Now that nothing changes any more, columns serve sooner or later.
+	// Now that nothing changes any more, all rows come from columns sooner or later.
 	require.Eventually(t, func() bool {
-		require.NoError(t, check(c.DB))
 		c.WaitColumns()
-		return c.Columns().RowsFromColumns >= accounts
+		before := c.Columns().RowsFromColumns
+		require.NoError(t, check(c.DB))
+		return c.Columns().RowsFromColumns-before >= accounts
 	}, 2*time.Minute, time.Millisecond)
+	plan, err := tpch.Rows(context.Background(), connect(t, c.DB, "CREATE DATABASE script"), "EXPLAIN ANALYZE SELECT COUNT(*) FROM bank.accounts WHERE balance < -1000000")
+	require.NoError(t, err)
+	require.Regexp(t, `columns:\{rows:\d+, skipped:[1-9]\d*\}`, strings.Join(plan, "\n"))
 }
 
 // moveMoney moves money between two accounts, or opens and closes one beside its own, which no other worker does.
