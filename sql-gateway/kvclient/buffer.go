@@ -87,6 +87,12 @@ func (b *buffer) set(key, val []byte, op kvrpcpb.Op) {
 	e.val, e.op = val, op
 }
 
+// smallBuffer is what a transaction with a write or two needs, in one piece.
+type smallBuffer struct {
+	entries      [2]entry
+	undo, sorted [2]int32
+}
+
 // add makes an entry for a key that has none. at is where its place in key order is, as find says.
 func (b *buffer) add(key, val []byte, op kvrpcpb.Op, at int32) {
 	n := int32(len(b.entries))
@@ -98,6 +104,10 @@ func (b *buffer) add(key, val []byte, op kvrpcpb.Op, at int32) {
 	}
 	if b.index != nil {
 		b.index[string(key)] = n
+	}
+	if b.entries == nil {
+		room := new(smallBuffer)
+		b.entries, b.undo, b.sorted = room.entries[:0], room.undo[:0], room.sorted[:0]
 	}
 	b.entries = append(b.entries, entry{key: key, val: val, op: op})
 	b.undo = append(b.undo, n)

@@ -116,16 +116,18 @@ func (c *Client) spawn(f func(ctx context.Context)) {
 // TS returns a new timestamp.
 func (c *Client) TS(ctx context.Context) (uint64, error) {
 	defer c.took(c.metrics.timestamps, c.opts.Now())
+	ts, err := c.placement.TS(ctx)
+	if err == nil {
+		return ts, nil
+	}
 	bo := c.newBackoff(c.opts.ReadBudget)
-	for {
-		ts, err := c.placement.TS(ctx)
-		if err == nil || ctx.Err() != nil {
-			return ts, err
-		}
+	for err != nil && ctx.Err() == nil {
 		if err := bo.wait(ctx, backoffPD, err); err != nil {
 			return 0, err
 		}
+		ts, err = c.placement.TS(ctx)
 	}
+	return ts, err
 }
 
 // Begin starts an optimistic transaction.
@@ -134,7 +136,9 @@ func (c *Client) Begin(ctx context.Context) (*Txn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Txn{c: c, startTS: ts, began: c.opts.Now(), snap: c.Snapshot(ts)}, nil
+	t := &Txn{c: c, startTS: ts, began: c.opts.Now(), first: Snapshot{c: c, ts: ts}}
+	t.snap = &t.first
+	return t, nil
 }
 
 // BeginPessimistic starts a transaction that takes locks when Lock is called, and not at Commit alone.

@@ -30,8 +30,9 @@ type committer struct {
 	c       *Client
 	startTS uint64
 	buf     *buffer
-	items   []int32 // entries to send, by key
-	locks   int     // of the items; the others are checked only
+	items   []int32  // entries to send, by key
+	item    [1]int32 // room for one
+	locks   int      // of the items; the others are checked only
 	primary []byte
 	age     time.Duration // since the transaction began
 	life    time.Duration // of the locks, from now
@@ -99,6 +100,7 @@ func (t *Txn) newCommitter() *committer {
 		cm.forUpdateTS, cm.primary = p.forUpdateTS, p.primary
 	}
 	keyBytes := 0
+	cm.items = cm.item[:0]
 	for _, i := range t.buf.order() {
 		e := &t.buf.entries[i]
 		op := e.mutation()

@@ -148,13 +148,26 @@ func (cm *committer) request(items []int32) *kvrpcpb.PrewriteRequest {
 
 // mutations is what a request says of items.
 func (b *buffer) mutations(items []int32) []*kvrpcpb.Mutation {
+	if len(items) == 1 {
+		one := new(struct {
+			mutation kvrpcpb.Mutation
+			list     [1]*kvrpcpb.Mutation
+		})
+		one.mutation = b.mutation(items[0])
+		one.list[0] = &one.mutation
+		return one.list[:]
+	}
 	all, list := make([]kvrpcpb.Mutation, len(items)), make([]*kvrpcpb.Mutation, len(items))
 	for i, at := range items {
-		e := &b.entries[at]
-		all[i] = kvrpcpb.Mutation{Op: e.mutation(), Key: e.key, Value: e.val}
+		all[i] = b.mutation(at)
 		list[i] = &all[i]
 	}
 	return list
+}
+
+func (b *buffer) mutation(item int32) kvrpcpb.Mutation {
+	e := &b.entries[item]
+	return kvrpcpb.Mutation{Op: e.mutation(), Key: e.key, Value: e.val}
 }
 
 // pessimisticAction: keys that are locked must still be; of others, such as entries of indexes that are not unique, only

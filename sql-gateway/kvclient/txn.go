@@ -15,6 +15,7 @@ type Txn struct {
 	startTS uint64
 	began   time.Time
 	snap    *Snapshot // what reads see
+	first   Snapshot  // what they see first
 	buf     buffer
 	pess    *pessimism // nil: optimistic
 	bulk    *bulk      // nil: all writes are in buf

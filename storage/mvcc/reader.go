@@ -25,6 +25,9 @@ type Reader struct {
 // NewReader returns a reader for single keys. The snapshot must outlive it.
 func NewReader(snap storage.Snapshot) *Reader { return &Reader{snap: snap} }
 
+// Init makes a reader what NewReader returns, in the caller's memory.
+func (r *Reader) Init(snap storage.Snapshot) { *r = Reader{snap: snap} }
+
 // NewSortedReader returns a reader for keys in [first, last], asked about in ascending order.
 func NewSortedReader(snap storage.Snapshot, first, last []byte) *Reader {
 	return &Reader{snap: snap, sorted: true, first: first, upper: append(VersionKey(last, 0), 0)}

@@ -12,7 +12,7 @@ import (
 // where they are.
 
 func (c *command) reserve(changes, size int) {
-	c.mods = make([]storage.Modify, 0, changes)
+	c.mods = slices.Grow(c.modRoom[:0], changes)
 	c.arena = make([]byte, 0, size)
 }
 

@@ -79,8 +79,8 @@ func TestFlashbackClosesRegion(t *testing.T) {
 		Context: pb, StartVersion: 10, ForUpdateTs: 10, PrimaryLock: []byte("k"), LockTtl: 3000, WaitTimeout: -1,
 		Mutations: []*kvrpcpb.Mutation{{Op: kvrpcpb.Op_PessimisticLock, Key: []byte("k")}},
 	}
-	old, err := m.begin(ctx, RegionOf(pb), [][]byte{[]byte("k")}) // has looked at the region, and takes a lock later
-	require.NoError(t, err)
+	old := &command{m: m, at: RegionOf(pb)} // has looked at the region, and takes a lock later
+	require.NoError(t, old.begin(ctx, [][]byte{[]byte("k")}))
 
 	prepared, err := m.PrepareFlashbackToVersion(ctx, &kvrpcpb.PrepareFlashbackToVersionRequest{Context: pb, Version: 15, StartTs: 20})
 	require.NoError(t, err)

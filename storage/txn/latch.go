@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/zeebo/xxh3"
 )
@@ -19,6 +20,7 @@ const (
 // ascending order, all of a command's at once, so commands cannot wait for each other in a circle.
 type latches struct {
 	shards [latchShards]latchShard
+	now    func() time.Time
 }
 
 type latchShard struct {
@@ -26,8 +28,8 @@ type latchShard struct {
 	held map[uint64][]chan struct{} // hash -> commands waiting behind the holder; one is woken by closing its channel
 }
 
-func newLatches() *latches {
-	l := &latches{}
+func newLatches(now func() time.Time) *latches {
+	l := &latches{now: now}
 	for i := range l.shards {
 		l.shards[i].held = make(map[uint64][]chan struct{})
 	}
@@ -37,10 +39,11 @@ func newLatches() *latches {
 // latchSet is the hashes of a command's keys, ascending and distinct.
 type latchSet []uint64
 
-func newLatchSet(keys [][]byte) latchSet {
-	set := make(latchSet, len(keys))
-	for i, k := range keys {
-		set[i] = xxh3.Hash(k)
+// newLatchSet makes a set in place of room, or elsewhere if it is too large.
+func newLatchSet(room latchSet, keys [][]byte) latchSet {
+	set := slices.Grow(room[:0], len(keys))
+	for _, k := range keys {
+		set = append(set, xxh3.Hash(k))
 	}
 	slices.Sort(set)
 	return slices.Compact(set)
@@ -48,8 +51,8 @@ func newLatchSet(keys [][]byte) latchSet {
 
 func (l *latches) shard(hash uint64) *latchShard { return &l.shards[hash>>latchShardShift] }
 
-// acquire takes all latches of the set. It gives up, holding none, when ctx ends.
-func (l *latches) acquire(ctx context.Context, set latchSet) error {
+// acquire takes all latches of the set and tells how long it has waited for them. It gives up, holding none, when ctx ends.
+func (l *latches) acquire(ctx context.Context, set latchSet) (waited time.Duration, err error) {
 	for i := 0; i < len(set); {
 		s := l.shard(set[i])
 		n, wait := s.take(set[i:], set[i]>>latchShardShift)
@@ -57,18 +60,20 @@ func (l *latches) acquire(ctx context.Context, set latchSet) error {
 		if wait == nil {
 			continue
 		}
+		asked := l.now()
 		select {
 		case <-wait:
+			waited += l.now().Sub(asked)
 			i++
 		case <-ctx.Done():
 			if s.abandon(set[i], wait) {
 				i++
 			}
 			l.release(set[:i])
-			return ctx.Err()
+			return waited, ctx.Err()
 		}
 	}
-	return nil
+	return waited, nil
 }
 
 // take takes latches of set that lie in the shard, up to the first that is held. There it queues and returns what to

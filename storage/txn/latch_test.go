@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"time"
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
@@ -18,9 +19,15 @@ import (
 	"github.com/scree-db/scree/storage/storagetest"
 )
 
+// acquire is latches.acquire without the time.
+func acquire(l *latches, ctx context.Context, set latchSet) error {
+	_, err := l.acquire(ctx, set)
+	return err
+}
+
 // Commands over overlapping sets of keys exclude each other, and all come to an end.
 func TestLatchesExclude(t *testing.T) {
-	l := newLatches()
+	l := newLatches(time.Now)
 	var counters [20]int // each guarded by its latch
 	var wg sync.WaitGroup
 	for worker := range uint64(8) {
@@ -34,8 +41,8 @@ func TestLatchesExclude(t *testing.T) {
 					held[i] = true
 					keys = append(keys, fmt.Appendf(nil, "%d", i))
 				}
-				set := newLatchSet(keys)
-				require.NoError(t, l.acquire(context.Background(), set))
+				set := newLatchSet(nil, keys)
+				require.NoError(t, acquire(l, context.Background(), set))
 				for i := range held {
 					counters[i]++
 				}
@@ -51,13 +58,13 @@ func TestLatchesExclude(t *testing.T) {
 
 func TestLatchesAreFIFOAndLeavable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLatches()
-		a, ab := newLatchSet([][]byte{[]byte("a")}), newLatchSet([][]byte{[]byte("a"), []byte("b")})
-		require.NoError(t, l.acquire(context.Background(), a))
+		l := newLatches(time.Now)
+		a, ab := newLatchSet(nil, [][]byte{[]byte("a")}), newLatchSet(nil, [][]byte{[]byte("a"), []byte("b")})
+		require.NoError(t, acquire(l, context.Background(), a))
 		var order []int
 		queue := func(n int, ctx context.Context, set latchSet) {
 			go func() {
-				if err := l.acquire(ctx, set); err != nil {
+				if err := acquire(l, ctx, set); err != nil {
 					order = append(order, -n)
 					return
 				}
@@ -152,10 +159,10 @@ func TestWriteOutlivesItsClient(t *testing.T) {
 	require.NotNil(t, get.Error.GetLocked())
 	short, cancel := context.WithCancel(context.Background())
 	cancel()
-	require.Error(t, m.latches.acquire(short, newLatchSet([][]byte{[]byte("a")})))
+	require.Error(t, acquire(m.latches, short, newLatchSet(nil, [][]byte{[]byte("a")})))
 
 	close(proceed)
-	require.NoError(t, m.latches.acquire(context.Background(), newLatchSet([][]byte{[]byte("a")})))
+	require.NoError(t, acquire(m.latches, context.Background(), newLatchSet(nil, [][]byte{[]byte("a")})))
 	require.Zero(t, m.conc.guards.Load())
 }
 
@@ -173,5 +180,5 @@ func TestRefusedWritesLeaveNothingHeld(t *testing.T) {
 	_, err = m.Prewrite(context.Background(), req)
 	var region *storage.RegionError
 	require.ErrorAs(t, err, &region)
-	require.NoError(t, m.latches.acquire(context.Background(), newLatchSet([][]byte{[]byte("a")})))
+	require.NoError(t, acquire(m.latches, context.Background(), newLatchSet(nil, [][]byte{[]byte("a")})))
 }

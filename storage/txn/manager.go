@@ -53,7 +53,7 @@ type Manager struct {
 func NewManager(store storage.Store, c *Concurrency, o ManagerOptions) *Manager {
 	o = o.withDefaults()
 	return &Manager{
-		store: store, conc: c, latches: newLatches(), memory: newMemoryLocks(o.LockMemory), recent: newRecentWrites(recentBits),
+		store: store, conc: c, latches: newLatches(o.Now), memory: newMemoryLocks(o.LockMemory), recent: newRecentWrites(recentBits),
 		waits: newLockWaits(), opts: o, metrics: newMetrics(),
 	}
 }
@@ -98,12 +98,18 @@ type command struct {
 	mods   []storage.Modify
 	arena  []byte // keys and values of mods
 	guard  *guard // in-memory locks, to be withdrawn once mods are applied
+	latch  latchSet
 
 	leads   leadership
 	changes []memoryChange // of pessimistic locks in memory, to be made once mods are applied
 
 	synced   bool   // max_ts is right for this leadership
 	syncedTS uint64 // if so, former leaders have written nothing above it
+
+	// Room for what small commands need.
+	latchRoom  [1]uint64
+	modRoom    [1]storage.Modify
+	readerRoom mvcc.Reader
 }
 
 // sortedKeysMin is the number of keys from which on one walk over them beats looking each up.
@@ -116,84 +122,92 @@ func (m *Manager) write(ctx context.Context, pb *kvrpcpb.Context, keys [][]byte,
 }
 
 func (m *Manager) writeAt(ctx context.Context, at storage.Region, keys [][]byte, build func(c *command) error) error {
-	set, asked := newLatchSet(keys), m.opts.Now()
-	if err := m.latches.acquire(ctx, set); err != nil {
+	c := &command{m: m, at: at}
+	c.latch = newLatchSet(c.latchRoom[:], keys)
+	waited, err := m.latches.acquire(ctx, c.latch)
+	if err != nil {
 		return err
 	}
-	m.metrics.latchWait.Observe(m.opts.Now().Sub(asked).Seconds())
-	c, err := m.begin(ctx, at, keys)
-	if err == nil {
+	m.metrics.latchWait.Observe(waited.Seconds())
+	if err = c.begin(ctx, keys); err == nil {
 		err = join(build(c), c.endReads())
 	}
 	if err != nil {
-		m.end(c, set)
+		c.end()
 		return err
 	}
 	if len(c.mods) == 0 {
 		if !m.memory.apply(c.leads, c.changes) {
 			err = staleCommand(c.at.ID)
 		}
-		m.end(c, set)
+		c.end()
 		return err
 	}
-	return m.apply(ctx, c, set)
+	return c.apply(ctx)
 }
 
 // begin takes the snapshot of a command.
-func (m *Manager) begin(ctx context.Context, at storage.Region, keys [][]byte) (*command, error) {
-	c := &command{m: m, at: at}
-	var err error
-	if c.snap, err = m.store.Snapshot(ctx, c.at); err != nil {
-		return c, err
+func (c *command) begin(ctx context.Context, keys [][]byte) (err error) {
+	if c.snap, err = c.m.store.Snapshot(ctx, c.at); err != nil {
+		return err
 	}
 	// What was checked on this snapshot holds for a write under the same leader and the same bounds only.
 	c.at.Term, c.at.Epoch = c.snap.Term(), c.snap.Region().GetRegionEpoch()
 	c.leads = leadershipOf(c.snap)
-	c.syncedTS, c.synced = m.conc.syncedTS(c.at.ID, c.at.Term)
-	first, last := mvcc.EncodeKey(keys[0]), mvcc.EncodeKey(keys[len(keys)-1])
-	if err = join(inRegion(c.snap, keys[0], first), inRegion(c.snap, keys[len(keys)-1], last)); err == nil {
-		c.reader = newReader(c.snap, first, last, len(keys))
+	c.syncedTS, c.synced = c.m.conc.syncedTS(c.at.ID, c.at.Term)
+	if err = c.openReader(keys); err != nil {
+		return join(err, c.snap.Close())
 	}
-	if err != nil {
-		return c, join(err, c.snap.Close())
-	}
-	return c, nil
+	return nil
 }
 
-func newReader(snap storage.Snapshot, first, last []byte, n int) *mvcc.Reader {
-	if n < sortedKeysMin {
-		return mvcc.NewReader(snap)
+// openReader makes the reader for keys, which must lie in the region.
+func (c *command) openReader(keys [][]byte) error {
+	least, most := keys[0], keys[len(keys)-1]
+	first := mvcc.EncodeKey(least)
+	last := first
+	if len(keys) > 1 {
+		last = mvcc.EncodeKey(most)
 	}
-	return mvcc.NewSortedReader(snap, first, last)
+	if err := join(inRegion(c.snap, least, first), inRegion(c.snap, most, last)); err != nil {
+		return err
+	}
+	if len(keys) < sortedKeysMin {
+		c.readerRoom.Init(c.snap)
+		c.reader = &c.readerRoom
+	} else {
+		c.reader = mvcc.NewSortedReader(c.snap, first, last)
+	}
+	return nil
 }
 
 func (c *command) endReads() error { return join(c.reader.Close(), c.snap.Close()) }
 
 // apply writes the changes. Latches and in-memory locks stay until the store knows what became of the write, also if
 // the caller goes before: a write applied behind the back of a later command on the same keys would undo its checks.
-func (m *Manager) apply(ctx context.Context, c *command, set latchSet) error {
-	outcome, err := m.store.Submit(c.at, c.mods)
+func (c *command) apply(ctx context.Context) error {
+	outcome, err := c.m.store.Submit(c.at, c.mods)
 	if err != nil {
-		return m.applied(c, set, err)
+		return c.applied(err)
 	}
 	select {
 	case err := <-outcome:
-		return m.applied(c, set, err)
+		return c.applied(err)
 	case <-ctx.Done():
-		go func() { _ = m.applied(c, set, <-outcome) }() // nobody is left to tell
+		go func() { _ = c.applied(<-outcome) }() // nobody is left to tell
 		return fmt.Errorf("%w: %w", storage.ErrUndetermined, ctx.Err())
 	}
 }
 
 // applied ends a command whose write has the outcome err.
-func (m *Manager) applied(c *command, set latchSet, err error) error {
+func (c *command) applied(err error) error {
 	switch {
-	case err == nil && !m.memory.apply(c.leads, c.changes):
+	case err == nil && !c.m.memory.apply(c.leads, c.changes):
 		err = staleCommand(c.at.ID) // what is written is so already when the request is repeated
 	case errors.Is(err, storage.ErrUndetermined):
-		m.memory.apply(c.leads, c.forgotten())
+		c.m.memory.apply(c.leads, c.forgotten())
 	}
-	m.end(c, set)
+	c.end()
 	return err
 }
 
@@ -206,11 +220,11 @@ func (c *command) forgotten() []memoryChange {
 	return changes
 }
 
-func (m *Manager) end(c *command, set latchSet) {
+func (c *command) end() {
 	if c.guard != nil {
-		m.conc.withdraw(c.guard)
+		c.m.conc.withdraw(c.guard)
 	}
-	m.latches.release(set)
+	c.m.latches.release(c.latch)
 }
 
 // Retain drops what is kept of regions that have left this store, and the pessimistic locks of leaderships that are over. here

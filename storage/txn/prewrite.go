@@ -40,6 +40,11 @@ type prewrite struct {
 	heldPlain   bool   // one of them is not
 
 	minCommitTS, onePCTS uint64 // of the response
+
+	userKeys [][]byte // those of keys
+	// Room for a single key.
+	keyRoom  [1]prewriteKey
+	userRoom [1][]byte
 }
 
 // prewriteKey is one mutation and what was found on its key.
@@ -57,6 +62,9 @@ type prewriteKey struct {
 
 // pending tells whether the key is still to be written.
 func (k prewriteKey) pending() bool { return !k.held && k.Op != kvrpcpb.Op_CheckNotExists }
+
+// passed tells whether readers pass the key's lock.
+func (k prewriteKey) passed() bool { return k.Op == kvrpcpb.Op_Lock || k.Op == kvrpcpb.Op_CheckNotExists }
 
 // inserts tells whether the key must not exist.
 func (k prewriteKey) inserts() bool {
@@ -79,7 +87,7 @@ func (m *Manager) prewrite(ctx context.Context, req *kvrpcpb.PrewriteRequest, ge
 		if p.reads() {
 			m.conc.UpdateMaxTS(req.StartVersion)
 		}
-		err = m.write(ctx, req.Context, p.userKeys(), p.run)
+		err = m.write(ctx, req.Context, p.userKeys, p.run)
 	}
 	failed, err := keyError(err)
 	if err != nil {
@@ -105,7 +113,7 @@ func (p *prewrite) tellWaiting(m *Manager) {
 	switch {
 	case p.committedTS > 0:
 	case p.onePCTS > 0 && p.pessimistic():
-		m.wake(p.userKeys())
+		m.wake(p.userKeys)
 	case p.onePCTS == 0 && m.waits.waiting.Load() > 0:
 		for i := range p.keys {
 			if k := &p.keys[i]; k.pending() {
@@ -119,7 +127,9 @@ func (p *prewrite) tellWaiting(m *Manager) {
 }
 
 func newPrewrite(req *kvrpcpb.PrewriteRequest) (*prewrite, error) {
-	p := &prewrite{req: req, keys: make([]prewriteKey, len(req.Mutations))}
+	n := len(req.Mutations)
+	p := &prewrite{req: req}
+	p.keys, p.userKeys = slices.Grow(p.keyRoom[:0], n)[:n], slices.Grow(p.userRoom[:0], n)[:n]
 	if n := len(req.PessimisticActions); n > 0 && n != len(p.keys) {
 		return p, &mvcc.AbortError{Reason: "prewrite: as many pessimistic actions as mutations are needed"}
 	}
@@ -148,6 +158,9 @@ func newPrewrite(req *kvrpcpb.PrewriteRequest) (*prewrite, error) {
 		p.keys[c.Index].wantForUpdate = c.ExpectedForUpdateTs
 	}
 	slices.SortStableFunc(p.keys, func(a, b prewriteKey) int { return bytes.Compare(a.Key, b.Key) })
+	for i := range p.keys {
+		p.userKeys[i] = p.keys[i].Key
+	}
 	return p, nil
 }
 
@@ -161,14 +174,6 @@ func (p *prewrite) supports(op kvrpcpb.Op) error {
 		}
 	}
 	return &mvcc.AbortError{Reason: fmt.Sprintf("prewrite: mutation %s is not supported", op)}
-}
-
-func (p *prewrite) userKeys() [][]byte {
-	keys := make([][]byte, len(p.keys))
-	for i := range p.keys {
-		keys[i] = p.keys[i].Key
-	}
-	return keys
 }
 
 func (p *prewrite) pessimistic() bool { return p.req.ForUpdateTs > 0 }
@@ -269,24 +274,34 @@ func (p *prewrite) publish(c *command, onePC bool) bool {
 		Type: mvcc.LockPut, Primary: p.req.PrimaryLock, StartTS: p.req.StartVersion, TTL: p.req.LockTtl,
 		TxnSize: p.req.TxnSize, AsyncCommit: !onePC, OnePC: onePC,
 	}
-	var keys [][]byte
 	for i := range p.keys {
 		k := &p.keys[i]
 		if k.own != nil {
 			floor = max(floor, k.own.ForUpdateTS, max(k.own.MinCommitTS, 1)-1)
 		}
 		floor = max(floor, k.rolledBack)
-		if k.Op != kvrpcpb.Op_Lock && k.Op != kvrpcpb.Op_CheckNotExists { // readers pass those
-			keys = append(keys, k.Key)
-		}
 	}
-	g := c.m.conc.publish(keys, lock, floor)
+	g := c.m.conc.publish(p.changedKeys(), lock, floor)
 	if p.req.MaxCommitTs != 0 && g.lock.MinCommitTS > p.req.MaxCommitTs {
 		c.m.conc.withdraw(g)
 		return false
 	}
 	c.guard = g
 	return true
+}
+
+// changedKeys are the user keys whose locks readers do not pass.
+func (p *prewrite) changedKeys() [][]byte {
+	if !slices.ContainsFunc(p.keys, prewriteKey.passed) {
+		return p.userKeys
+	}
+	var keys [][]byte
+	for i := range p.keys {
+		if !p.keys[i].passed() {
+			keys = append(keys, p.keys[i].Key)
+		}
+	}
+	return keys
 }
 
 // lock writes the lock of one key.
