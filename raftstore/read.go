@@ -6,11 +6,9 @@ import (
 	"encoding/binary"
 	"time"
 
-	"github.com/pingcap/kvproto/pkg/metapb"
 	"go.etcd.io/raft/v3"
 
 	"github.com/scree-db/scree/storage"
-	"github.com/scree-db/scree/storage/engine"
 )
 
 // read is a caller that waits until it may look at the data.
@@ -52,6 +50,9 @@ func (s *Store) Snapshot(ctx context.Context, at storage.Region) (storage.Snapsh
 			return nil, err
 		}
 		if r.ready && s.holds(p, r) {
+			if at.Lazy {
+				return s.viewLater(ctx, p, r.term, at)
+			}
 			if err := s.awaitCommitted(ctx, p, r); err != nil {
 				return nil, err
 			}
@@ -70,12 +71,6 @@ func (s *Store) Snapshot(ctx context.Context, at storage.Region) (storage.Snapsh
 	// The term is that of before: by now there may be a newer one, whose writes are not all in the view, and a write that
 	// was checked on it must not pass for one of the newer term.
 	return s.checkView(p, s.viewNow(p, r.term), at)
-}
-
-// viewNow takes a view. Its index is read before, so that it never names a write that is not in the view.
-func (s *Store) viewNow(p *peer, term uint64) *regionView {
-	index := p.applied.Load()
-	return &regionView{Snapshot: s.data.NewSnapshot(), term: term, index: index}
 }
 
 // holds tells whether r still stands and nobody else can be leader.
@@ -123,26 +118,6 @@ func (s *Store) awaitRead(ctx context.Context, p *peer, rd *read) error {
 	case <-s.stopping:
 		return ErrStopped
 	}
-}
-
-// checkView gives the view its region, or closes it if that is not what the caller asked for. The descriptor is read
-// after the view was taken: what the view holds beyond the descriptor's time belongs to the keys it had then, too.
-func (s *Store) checkView(p *peer, view *regionView, at storage.Region) (storage.Snapshot, error) {
-	view.region = p.region.Load()
-	err := s.checkEpoch(view.region, at)
-	if err == nil {
-		err = checkFlashback(view.region, at)
-	}
-	if err == nil && s.regions.get(p.regionID) != p {
-		err = errRegionNotFound(p.regionID)
-	}
-	if err != nil {
-		if e := view.Close(); e != nil {
-			return nil, e
-		}
-		return nil, err
-	}
-	return view, nil
 }
 
 // askReads asks raft for the read index of the reads that have come.
@@ -306,42 +281,4 @@ func (p *peer) failConfirmed(err error) {
 		}
 	}
 	p.confirmed = nil
-}
-
-// regionView is a region's part of a view of the store.
-type regionView struct {
-	*engine.Snapshot
-	region *metapb.Region
-	term   uint64
-	index  uint64
-}
-
-var _ storage.Snapshot = (*regionView)(nil)
-
-// Region implements storage.Snapshot.
-func (v *regionView) Region() *metapb.Region { return v.region }
-
-// Term implements storage.Snapshot.
-func (v *regionView) Term() uint64 { return v.term }
-
-// DataVersion implements storage.Snapshot. The view may hold the next write too, if that was not acknowledged yet.
-func (v *regionView) DataVersion() uint64 { return v.index }
-
-// Get implements storage.Snapshot.
-func (v *regionView) Get(cf storage.CF, key []byte) ([]byte, error) {
-	if !contains(v.region, key) {
-		return nil, errKeyNotInRegion(key, v.region)
-	}
-	return v.Snapshot.Get(cf, key)
-}
-
-// NewIterator implements storage.Snapshot.
-func (v *regionView) NewIterator(o storage.IterOptions) (storage.Iterator, error) {
-	if bytes.Compare(o.Lower, v.region.StartKey) < 0 {
-		o.Lower = v.region.StartKey
-	}
-	if end := v.region.EndKey; len(end) > 0 && (len(o.Upper) == 0 || bytes.Compare(o.Upper, end) > 0) {
-		o.Upper = end
-	}
-	return v.Snapshot.NewIterator(o)
 }

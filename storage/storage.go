@@ -39,6 +39,7 @@ type Region struct {
 	StaleReadTS uint64              // > 0: any peer whose safe ts has reached it may serve
 	ReadTS      uint64              // > 0, of a read: a region in flashback serves what is before that began
 	DiskFullOpt kvrpcpb.DiskFullOpt // of a write: how full the disk may be
+	Lazy        bool                // of a command that writes: what it sees may be of any time up to its first look
 	Flashback   bool                // a step of a flashback: for regions in that state, where nothing else passes
 }
 
@@ -65,7 +66,8 @@ type Modify struct {
 // Store reads and writes regions. Safe for concurrent use.
 type Store interface {
 	// Snapshot returns a linearizable view of a region: everything acknowledged before the call is in it. The caller
-	// closes it. Errors: *RegionError, or the context's.
+	// closes it. Errors: *RegionError, or the context's. A lazy one is taken when it is first looked at, if the region has the
+	// same leader and bounds then; else looking fails.
 	Snapshot(ctx context.Context, at Region) (Snapshot, error)
 	// Write replicates mods as one atomic change and returns once it is applied here. An error that is a *RegionError
 	// says that nothing was written, except ErrUndetermined and the context's error: then it may still be applied.

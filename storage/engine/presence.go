@@ -104,6 +104,11 @@ func (p *presence) judge() {
 	p.none.Store(p.complete && len(p.keys) == 0)
 }
 
+// Absent is storage.Snapshot's, of the present.
+func (e *Engine) Absent(cf storage.CF, key []byte) bool {
+	return cf == storage.CFLock && e.presence.absent(key)
+}
+
 // absent tells that a key is not there.
 func (p *presence) absent(key []byte) bool {
 	if p.none.Load() {

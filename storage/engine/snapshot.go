@@ -11,12 +11,12 @@ import (
 
 // Snapshot is a frozen view of the whole database. Safe for concurrent use. Holding one keeps old data on disk.
 type Snapshot struct {
-	view     *view
-	presence *presence
+	e    *Engine
+	view *view
 }
 
 // NewSnapshot returns a view of everything committed so far. The caller closes it.
-func (e *Engine) NewSnapshot() *Snapshot { return &Snapshot{e.views.current(e.db), &e.presence} }
+func (e *Engine) NewSnapshot() *Snapshot { return &Snapshot{e, e.views.current(e.db)} }
 
 // Get is Engine.Get on the snapshot.
 func (s *Snapshot) Get(cf storage.CF, key []byte) ([]byte, error) { return get(s.view.snap, cf, key) }
@@ -27,9 +27,7 @@ func (s *Snapshot) NewIterator(o storage.IterOptions) (storage.Iterator, error) 
 }
 
 // Absent implements storage.Snapshot, for storage.CFLock.
-func (s *Snapshot) Absent(cf storage.CF, key []byte) bool {
-	return cf == storage.CFLock && s.presence.absent(key)
-}
+func (s *Snapshot) Absent(cf storage.CF, key []byte) bool { return s.e.Absent(cf, key) }
 
 // Close releases the snapshot. Iterators opened on it stay valid.
 func (s *Snapshot) Close() error {

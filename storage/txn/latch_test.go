@@ -7,8 +7,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
-	"time"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 

@@ -148,6 +148,7 @@ func (m *Manager) writeAt(ctx context.Context, at storage.Region, keys [][]byte,
 
 // begin takes the snapshot of a command.
 func (c *command) begin(ctx context.Context, keys [][]byte) (err error) {
+	c.at.Lazy = true // most small commands need not look at the data
 	if c.snap, err = c.m.store.Snapshot(ctx, c.at); err != nil {
 		return err
 	}

@@ -64,7 +64,9 @@ type prewriteKey struct {
 func (k prewriteKey) pending() bool { return !k.held && k.Op != kvrpcpb.Op_CheckNotExists }
 
 // passed tells whether readers pass the key's lock.
-func (k prewriteKey) passed() bool { return k.Op == kvrpcpb.Op_Lock || k.Op == kvrpcpb.Op_CheckNotExists }
+func (k prewriteKey) passed() bool {
+	return k.Op == kvrpcpb.Op_Lock || k.Op == kvrpcpb.Op_CheckNotExists
+}
 
 // inserts tells whether the key must not exist.
 func (k prewriteKey) inserts() bool {
