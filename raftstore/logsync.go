@@ -17,6 +17,7 @@ type logWrite struct {
 	batch   *raftlog.Batch
 	begun   time.Time
 	started bool // the batch is with the engine
+	events  int  // that were taken since the last one
 	waiting []delivery
 	settled bool // a later sync that the loop has waited for included this one
 }
@@ -27,30 +28,34 @@ type delivery struct {
 	msgs []raftpb.Message
 }
 
-// The syncs of the log overlap with the loop's other work, but not so that each write has one of its own:
+// The syncs of the log overlap with the loop's other work. But a sync takes as much CPU time as ten writes of a key, so that a
+// batch which waits and shares one with more of them is cheaper than an early one:
 //
 //	nothing under way   the loop takes whatever there is
-//	one or more syncs   it waits for the first to end, or for gatherMin events to gather: their batch reaches the engine
-//	                    before the disk is free, which then goes on with it at once
+//	some syncs          it waits for the first to end, or for as many events as are under way, gatherMin at least: their batch
+//	                    reaches the engine before the disk is free, which then goes on with it at once
 //	overlapMax of them  it waits for the first to end
 //
-// Without the second batch the disk idles while the loop steps, encodes and commits, and the processors while the disk syncs.
-// With a batch for each event there would be a raft entry and a Ready for each.
+// What has gathered when a sync ends is proposed in the turn that delivers its answers: one Ready serves both. With a batch for
+// every 16 of 64 clients a write took a fifth more CPU time, and a sync was shared by 22 instead of 29.
 const (
-	gatherMin  = 16
-	overlapMax = 4
+	gatherMin  = 64
+	overlapMax = 3
 )
 
 // enough is how many events are worth a turn now.
 func (l *writeLoop) enough() int {
-	switch {
-	case len(l.inFlight) == 0:
+	switch len(l.inFlight) {
+	case 0:
 		return 1
-	case len(l.inFlight) < overlapMax:
-		return gatherMin
-	default:
+	case overlapMax:
 		return math.MaxInt // the end of the first sync comes with a wake-up
 	}
+	events := 0
+	for _, w := range l.inFlight {
+		events += w.events
+	}
+	return max(gatherMin, events)
 }
 
 // write ends a round: it sends what was collected to the disk if anyone has to wait for that.
@@ -76,6 +81,7 @@ func (l *writeLoop) start() error {
 	w := l.spareWrite()
 	w.batch, l.batch = l.batch, w.batch
 	w.waiting, l.waiting = l.waiting, w.waiting
+	w.events, l.events = l.events, 0
 	l.inFlight = append(l.inFlight, w)
 	if l.stepped() {
 		return nil

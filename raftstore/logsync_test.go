@@ -123,11 +123,11 @@ func (m *machine) logged() (n int) {
 }
 
 // manyWrites is more than what one batch of the log waits for while others are under way.
-const manyWrites = 40
+const manyWrites = 100
 
-// submit has writes under way, of keys from first on.
-func submit(t *testing.T, m *machine, first int) (outcomes []<-chan error) {
-	for i := first; i < first+manyWrites; i++ {
+// submit has n writes under way, of keys from first on.
+func submit(t *testing.T, m *machine, first, n int) (outcomes []<-chan error) {
+	for i := first; i < first+n; i++ {
 		outcome, err := m.store.Submit(storage.Region{ID: 1}, []storage.Modify{put(fmt.Sprint("k", i), fmt.Sprint("value of ", i))})
 		require.NoError(t, err)
 		outcomes = append(outcomes, outcome)
@@ -144,10 +144,10 @@ func TestNoAnswerBeforeItsSync(t *testing.T) {
 	defer disk.gate.set(false)
 	disk.gate.set(true)
 
-	outcomes := submit(t, m, 0)
+	outcomes := submit(t, m, 0, 1)
 	disk.gate.await(func(queued, _ int) bool { return queued > 0 })
-	outcomes = append(outcomes, submit(t, m, manyWrites)...)
-	require.Eventually(t, func() bool { return m.logged() > manyWrites }, time.Minute, time.Millisecond, "a second batch goes to the engine")
+	outcomes = append(outcomes, submit(t, m, 1, manyWrites)...)
+	require.Eventually(t, func() bool { return m.logged() > 1 }, time.Minute, time.Millisecond, "a second batch goes to the engine")
 	for i, outcome := range outcomes {
 		require.Empty(t, outcome, i)
 	}
@@ -158,7 +158,7 @@ func TestNoAnswerBeforeItsSync(t *testing.T) {
 	for _, outcome := range outcomes {
 		require.NoError(t, <-outcome)
 	}
-	requireWrites(t, disk.powerCut(), 2*manyWrites)
+	requireWrites(t, disk.powerCut(), 1+manyWrites)
 }
 
 // requireWrites boots a store from a disk and reads the first n keys.
@@ -181,7 +181,7 @@ func TestPowerCutAfterEachSync(t *testing.T) {
 	var outcomes []<-chan error
 	acknowledged := 0
 	for round := range 8 {
-		outcomes = append(outcomes, submit(t, m, round*manyWrites)...)
+		outcomes = append(outcomes, submit(t, m, round*manyWrites, manyWrites)...)
 		passed := 0
 		disk.gate.await(func(queued, n int) bool { passed = n; return queued > 0 })
 		disk.gate.letOne()

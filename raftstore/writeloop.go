@@ -42,6 +42,7 @@ type writeLoop struct {
 
 	inFlight    []*logWrite // batches that are not known to be durable, in the order of their start
 	spareWrites []*logWrite
+	events      int                 // taken since the last batch was started
 	syncs       *mailbox[*logWrite] // to the log syncer
 	barrier     bool                // this round's batch is to be written through
 	accepted    []applyTask         // for when this round's batch is durable: snapshots, and changes of members and bounds
@@ -125,6 +126,7 @@ func (l *writeLoop) post(fn func(l *writeLoop)) { l.box.put(event{call: fn}) }
 // turn is one step of the loop. An error is fatal to the store.
 func (l *writeLoop) turn(now time.Time, events []event) error {
 	l.now = now
+	l.events += len(events)
 	for i := range events {
 		l.dispatch(&events[i])
 	}
