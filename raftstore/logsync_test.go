@@ -245,13 +245,15 @@ func TestFollowerAnswersAfterSync(t *testing.T) {
 	}
 	status, _ := m.store.Region(1)
 	at := status.AppliedIndex
-	beats := func(term uint64) { // enough to be taken in while a sync is under way; they are answered at once, twice
+	beats := func(term uint64) { // until some are taken in, twice, though a sync is under way; they are answered at once
 		for range 2 {
 			answered := net.count(eraftpb.MessageType_MsgHeartbeatResponse)
-			for range manyWrites {
-				receive(&eraftpb.Message{MsgType: eraftpb.MessageType_MsgHeartbeat, Term: term})
-			}
-			require.Eventually(t, func() bool { return net.count(eraftpb.MessageType_MsgHeartbeatResponse) > answered }, time.Minute, time.Millisecond)
+			require.Eventually(t, func() bool {
+				for range manyWrites {
+					receive(&eraftpb.Message{MsgType: eraftpb.MessageType_MsgHeartbeat, Term: term})
+				}
+				return net.count(eraftpb.MessageType_MsgHeartbeatResponse) > answered
+			}, time.Minute, time.Millisecond)
 		}
 	}
 	const term = 20
