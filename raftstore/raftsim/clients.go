@@ -27,15 +27,19 @@ type Clients struct {
 	c       *Cluster
 	tasks   *Tasks
 	keys    []string
+	pause   time.Duration // between a client's operations, at most
 	running int
 	stop    bool // after the present operation
 	quit    bool // at once
 	History []Op
 }
 
-// NewClients lets n clients loose on keys.
+// NewClients lets n clients loose on keys, in some worlds in a hurry.
 func NewClients(c *Cluster, n int, keys []string) *Clients {
 	cs := &Clients{c: c, tasks: c.w.NewTasks("clients"), keys: keys, running: n}
+	if cs.pause = 150 * time.Millisecond; c.w.rng.IntN(3) == 0 {
+		cs.pause = 5 * time.Millisecond // one writes while another's write is on its way
+	}
 	for id := range n {
 		rng := c.w.Fork()
 		cs.tasks.Go(func() { cs.run(id, rng) })
@@ -63,7 +67,7 @@ func (cs *Clients) run(id int, rng *rand.Rand) {
 			op.Value = fmt.Sprintf("%d.%d", id, n)
 		}
 		cs.record(op, cs.c.machines[rng.IntN(len(cs.c.machines))], rng.IntN(3) == 0)
-		cs.tasks.Sleep(ctx, time.Duration(rng.Int64N(int64(150*time.Millisecond))))
+		cs.tasks.Sleep(ctx, time.Duration(rng.Int64N(int64(cs.pause))))
 	}
 	cs.running--
 }
