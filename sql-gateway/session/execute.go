@@ -97,6 +97,9 @@ func (r *run) collectWarnings() {
 
 // query plans and runs a statement with a result set.
 func (r *run) query(node ast.ResultSetNode, w *wire.Writer) error {
+	if limit := r.s.intVar("sql_select_limit"); limit < maxInt63 {
+		node, r.known = limited(node, limit), nil
+	}
 	if op, err := r.readRecord(); err != nil {
 		return err
 	} else if op != nil {
@@ -112,6 +115,26 @@ func (r *run) query(node ast.ResultSetNode, w *wire.Writer) error {
 		r.known.learn(r.s.db, q)
 	}
 	return r.stream(q, w)
+}
+
+// limited is a query without a LIMIT of its own with one: sql_select_limit.
+func limited(node ast.ResultSetNode, limit int64) ast.ResultSetNode {
+	count := &ast.Limit{Count: ast.NewValueExpr(limit, "", "")}
+	switch n := node.(type) {
+	case *ast.SelectStmt:
+		if n.Limit == nil {
+			c := *n
+			c.Limit = count
+			return &c
+		}
+	case *ast.SetOprStmt:
+		if n.Limit == nil {
+			c := *n
+			c.Limit = count
+			return &c
+		}
+	}
+	return node
 }
 
 // nameLikeMySQL gives columns of information_schema that were selected without an alias the upper-case names that they

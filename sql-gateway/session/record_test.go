@@ -156,3 +156,31 @@ func TestPreparedReadsFollowTheSession(t *testing.T) {
 	_, err = stmt.QueryContext(ctx, 1)
 	requireCode(t, 1146, err)
 }
+
+// sql_select_limit bounds queries that have no LIMIT of their own, prepared ones, too.
+func TestSelectLimit(t *testing.T) {
+	ctx := context.Background()
+	db := open(t, "")
+	execAll(t, db, "create table t (id int primary key)", "insert into t values (1), (2), (3)")
+	conn, err := db.Conn(ctx)
+	require.NoError(t, err)
+	defer conn.Close()
+	point, err := conn.PrepareContext(ctx, "select * from t where id = ?")
+	require.NoError(t, err)
+	defer point.Close()
+	count := func(rows *sql.Rows, err error) int { return len(resultText(t, rows, err)) }
+	require.Equal(t, 1, count(point.QueryContext(ctx, 1)))
+	for limit, want := range map[string][5]int{"2": {2, 3, 2, 3, 1}, "0": {0, 3, 0, 3, 0}, "default": {3, 3, 6, 3, 1}} {
+		_, err := conn.ExecContext(ctx, "set sql_select_limit = "+limit)
+		require.NoError(t, err)
+		got := [5]int{}
+		for i, query := range []string{
+			"select * from t", "select * from t limit 10", "select id from t union all select id from t",
+			"(select id from t) union (select id from t) limit 5",
+		} {
+			got[i] = count(conn.QueryContext(ctx, query))
+		}
+		got[4] = count(point.QueryContext(ctx, 1))
+		require.Equal(t, want, got, limit)
+	}
+}
