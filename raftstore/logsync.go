@@ -41,6 +41,9 @@ type delivery struct {
 const (
 	gatherMin  = 64
 	overlapMax = 3
+
+	// gatherMax is always enough: far less than inboundMax, beyond which messages are dropped instead of gathering.
+	gatherMax = 1024
 )
 
 // enough is how many events are worth a turn now.
@@ -55,7 +58,7 @@ func (l *writeLoop) enough() int {
 	for _, w := range l.inFlight {
 		events += w.events
 	}
-	return max(gatherMin, events)
+	return min(max(gatherMin, events), gatherMax)
 }
 
 // write ends a round: it sends what was collected to the disk if anyone has to wait for that.

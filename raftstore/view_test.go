@@ -3,6 +3,7 @@ package raftstore_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/pingcap/kvproto/pkg/pdpb"
@@ -12,9 +13,18 @@ import (
 	"github.com/scree-db/scree/storage"
 )
 
-func lazy(t *testing.T, m *machine) storage.Snapshot {
-	snap, err := m.store.Snapshot(context.Background(), storage.Region{ID: 1, Lazy: true})
-	require.NoError(t, err)
+// lazy waits until the leader may give one: until it is sure to lead, it gives views.
+func lazy(t *testing.T, m *machine) (snap storage.Snapshot) {
+	require.Eventually(t, func() bool {
+		var err error
+		snap, err = m.store.Snapshot(context.Background(), storage.Region{ID: 1, Lazy: true})
+		require.NoError(t, err)
+		if !raftstore.IsLazy(snap) {
+			require.NoError(t, snap.Close())
+			return false
+		}
+		return true
+	}, time.Minute, time.Millisecond)
 	return snap
 }
 
