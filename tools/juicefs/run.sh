@@ -58,8 +58,8 @@ commands() {
 	jfs status "$myjfs"
 	says '"TrashDays": 1'
 	jfs config "$myjfs" --trash-days 0 --yes
-	jfs sync "$tree/" jfs://myjfs/tree/
-	jfs sync jfs://myjfs/tree/ "$dir/back/"
+	jfs sync --dirs "$tree/" jfs://myjfs/tree/
+	jfs sync --dirs jfs://myjfs/tree/ "$dir/back/"
 	same "$tree" "$dir/back"
 	jfs mdtest "$myjfs" mdtest --threads 8 --dirs 4 --depth 2 --files 12
 	jfs quota set "$myjfs" --path /tree --inodes 100000
@@ -147,7 +147,7 @@ kill -9 $scree
 wait $scree || true
 start
 rm -rf "$dir/back"
-jfs sync jfs://myjfs/tree/ "$dir/back/"
+jfs sync --dirs jfs://myjfs/tree/ "$dir/back/"
 same "$tree" "$dir/back"
 jfs fsck "$myjfs"
 jfs status "$myjfs"
