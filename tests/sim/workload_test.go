@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -172,9 +171,9 @@ func step(ctx context.Context, txn *kvclient.Txn, op listappend.Op, pessimistic 
 		return nil, err
 	}
 	if op.Append == 0 {
-		return decode(val)
+		return listappend.Decode(val)
 	}
-	return nil, txn.Set([]byte(op.Key), fmt.Appendf(bytes.Clone(val), "%d,", op.Append))
+	return nil, txn.Set([]byte(op.Key), listappend.Appended(val, op.Append))
 }
 
 // get reads a key. A pessimistic transaction locks it first, and reads what is newest then.
@@ -192,20 +191,6 @@ func get(ctx context.Context, txn *kvclient.Txn, key string, pessimistic bool) (
 		}
 	}
 	return txn.Get(ctx, []byte(key))
-}
-
-func decode(val []byte) (out []int, err error) {
-	for part := range bytes.SplitSeq(bytes.TrimSuffix(val, []byte(",")), []byte(",")) {
-		if len(part) == 0 {
-			continue
-		}
-		n, err := strconv.Atoi(string(part))
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, n)
-	}
-	return out, nil
 }
 
 func status(err error) listappend.Status {

@@ -1,12 +1,10 @@
 package txn
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -206,23 +204,9 @@ func (w *writer) step(ctx context.Context, txn *kvclient.Txn, op listappend.Op, 
 		return nil, err
 	}
 	if op.Append == 0 {
-		return decode(val)
+		return listappend.Decode(val)
 	}
-	return nil, txn.Set(key, fmt.Appendf(bytes.Clone(val), "%d,", op.Append))
-}
-
-func decode(val []byte) (out []int, err error) {
-	for part := range bytes.SplitSeq(bytes.TrimSuffix(val, []byte(",")), []byte(",")) {
-		if len(part) == 0 {
-			continue
-		}
-		n, err := strconv.Atoi(string(part))
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, n)
-	}
-	return out, nil
+	return nil, txn.Set(key, listappend.Appended(val, op.Append))
 }
 
 // judge says what a client knows after Commit.
@@ -245,7 +229,7 @@ func (h *historian) readAll(t *testing.T, c *kvclient.Client) listappend.Txn {
 	for i := range lists {
 		val, err := txn.Get(context.Background(), []byte(list(i)))
 		require.NoError(t, err)
-		read, err := decode(val)
+		read, err := listappend.Decode(val)
 		require.NoError(t, err)
 		out.Ops = append(out.Ops, listappend.Op{Key: list(i), Read: read})
 	}
