@@ -174,9 +174,7 @@ func (h *holder) waits(change func(key []byte, s *node.Store, r raftstore.Region
 		}
 		answers := make(chan *errorpb.Error, 1)
 		go func() { answers <- h.waitAt(s, r, key) }()
-		for h.waiting(s) == 0 && len(answers) == 0 {
-			time.Sleep(time.Millisecond)
-		}
+		require.Eventually(h, func() bool { return h.waiting(s) > 0 || len(answers) > 0 }, time.Minute, time.Millisecond)
 		changed := change(key, s, r)
 		return told(<-answers) && changed
 	}, 2*time.Minute, 5*time.Millisecond)
