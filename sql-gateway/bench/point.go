@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -21,6 +22,9 @@ func payload(id int64) string { return fmt.Sprintf("%0119d", id*2654435761%1_000
 
 // Prepare implements Workload.
 func (p Point) Prepare(ctx context.Context, db *sql.DB) error {
+	if p.Rows < 1 {
+		return errors.New("a read of points needs a row")
+	}
 	if err := run(ctx, db, "CREATE DATABASE IF NOT EXISTS "+Database,
 		"CREATE TABLE IF NOT EXISTS "+Database+".point (id BIGINT PRIMARY KEY, payload CHAR(120) NOT NULL)"); err != nil {
 		return err

@@ -31,6 +31,11 @@ func TestBench(t *testing.T) {
 		require.LessOrEqual(t, report.Mean, report.Max)
 	}
 
+	for _, workload := range [][]string{{"point", "--rows", "0"}, {"bank", "--accounts", "1"}, {"bank", "--clients", "0"}, {"point", "--time", "0s"}} {
+		_, stderr, code := bench(workload...)
+		require.Equal(t, 1, code, "%v: %s", workload, stderr)
+	}
+
 	mustExec(t, p.open(t), "UPDATE scree_bench.point SET payload = 'nonsense'")
 	_, stderr, code := bench("point", "--rows", "2000", "--time", "1s", "--warmup", "0s")
 	require.NotZero(t, code)
